@@ -1,0 +1,44 @@
+"""Self-attention for tables, as scikit-learn estimators.
+
+Names are resolved on first use (PEP 562): ``import sklearn_selfattn`` alone imports neither torch
+nor scikit-learn.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
+    from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
+    from .core.maps import AttentionMaps as AttentionMaps
+    from .npt import ContextRelianceDisplay as ContextRelianceDisplay
+    from .npt import InterventionDisplay as InterventionDisplay
+    from .npt import NeighborsDisplay as NeighborsDisplay
+    from .npt import NPTAttentionDisplay as NPTAttentionDisplay
+    from .npt import NPTClassifier as NPTClassifier
+    from .npt import NPTRegressor as NPTRegressor
+
+__version__ = "0.1.0.dev0"
+
+# Public name -> the module of this package that defines it.
+_HOMES = {
+    "AttentionMaps": "core.maps",
+    "ContextRelianceDisplay": "npt",
+    "InterventionDisplay": "npt",
+    "NPTAttentionDisplay": "npt",
+    "NPTClassifier": "npt",
+    "NPTRegressor": "npt",
+    "NeighborsDisplay": "npt",
+    "TrainingHistoryDisplay": "core.display",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
