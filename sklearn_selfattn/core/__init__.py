@@ -1,0 +1,1 @@
+"""The ground floor: tables, tokens, attention, training and the estimator face."""
