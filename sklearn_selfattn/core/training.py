@@ -1,0 +1,518 @@
+"""The one training loop: a private skorch net that takes any batches and any loss."""
+
+import copy
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
+from skorch.utils import noop
+from torch import Tensor, nn
+
+Loss = Callable[[nn.Module, Any], Tensor]
+Batches = Callable[[torch.Generator], Iterable[Any]]
+OptimizerMaker = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
+
+# torch's random state is one for the whole process: who needs it waits for this lock.
+_random_state_lock = threading.RLock()
+
+
+def train(
+    module: nn.Module,
+    *,
+    batches: Batches,
+    loss: Loss,
+    validate: Callable[[nn.Module], float] | None = None,
+    max_epochs: int,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    optimizer: str | OptimizerMaker = "adamw",
+    schedule: Callable[[float], float] | None = None,
+    clip_norm: float | None = None,
+    n_iter_no_change: int | None = None,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+    callbacks: Iterable[Any] | None = None,
+    verbose: int = 0,
+    estimator: Any = None,
+    X: Any = None,
+    y: Any = None,
+) -> list[dict[str, Any]]:
+    """Train a module in place and tell how it went.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Trained in place, moved to `device`, left in eval mode. Names in its optional
+        attribute `no_weight_decay` (a set) are spared the weight decay, as are all
+        parameters with fewer than two dimensions (biases, norms).
+    batches : callable
+        ``batches(generator)`` returns an iterable over the batches of one epoch, which may
+        be anything that `loss` understands. It may have a length (``len(batches)``, the
+        steps in an epoch); without one, `schedule` moves by whole epochs in the first.
+    loss : callable
+        ``loss(module, batch)`` returns a scalar tensor.
+    validate : callable, default=None
+        ``validate(module)`` returns a float, the lower the better. Called after each epoch,
+        in eval mode and without gradients. The weights of the best epoch are kept in memory
+        and put back at the end.
+    max_epochs : int
+        The most passes over the batches.
+    learning_rate : float
+        Step size, before `schedule`.
+    weight_decay : float, default=0.0
+        Decay of the parameters that have two or more dimensions.
+    optimizer : "adamw" or callable, default="adamw"
+        ``optimizer(groups)`` returns a torch optimiser over parameter groups, which carry
+        ``"lr"`` and ``"weight_decay"``.
+    schedule : callable, default=None
+        ``schedule(fraction)`` returns the factor of the learning rate for a step that comes
+        after this fraction of all steps, between 0 and 1.
+    clip_norm : float, default=None
+        The most that the norm of the whole gradient may be; longer ones are shortened.
+    n_iter_no_change : int, default=None
+        Stop when `validate` has not improved for so many epochs.
+    generator : torch.Generator
+        The source of all randomness, on the CPU: given to `batches`, and seeds torch's own
+        random state where the module has dropout. That state is put back afterwards.
+    device : torch.device or str, default="cpu"
+        Where to train.
+    callbacks : list of skorch callbacks, default=None
+        Copied, so that the caller's own stay as they are.
+    verbose : int, default=0
+        1 writes a progress line to stderr: epoch, losses, time left.
+    estimator, X, y : optional
+        The estimator that is being fitted, and on what: passed to the callbacks that the
+        user registered with scikit-learn's `set_callbacks`.
+
+    Returns
+    -------
+    list of dict
+        One for each finished epoch, with the keys "epoch", "train_loss", "valid_loss" (where
+        there is `validate`), "lr" and "dur" (seconds), and what callbacks have recorded.
+
+    Raises
+    ------
+    ValueError
+        A loss or a weight is no longer finite.
+
+    Notes
+    -----
+    Ctrl-C ends the training early and leaves a usable module. The losses of an epoch are
+    averaged on the device and read once at its end, so that a GPU never waits for Python.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_selfattn.core.training import TensorBatches, train, weighted_row_loss
+    >>> X = torch.linspace(-1, 1, 20).reshape(-1, 1)  # (n, 1)
+    >>> y, weight = 3 * X[:, 0], torch.ones(20)  # (n,), (n,)
+    >>> module = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Flatten(0))
+    >>> history = train(
+    ...     module,
+    ...     batches=TensorBatches(X, y, weight, batch_size=32),
+    ...     loss=weighted_row_loss(lambda output, y: (output - y) ** 2),
+    ...     max_epochs=100,
+    ...     learning_rate=0.1,
+    ...     generator=torch.Generator().manual_seed(0),
+    ... )
+    >>> len(history), history[-1]["train_loss"] < 0.01
+    (100, True)
+    """
+    early_stopping = EarlyStopping(
+        monitor="valid_loss",
+        patience=n_iter_no_change,
+        threshold=0.0,
+        sink=noop,
+        load_best=True,
+    )
+    reporter = _SklearnCallbacks(estimator, X, y, max_epochs)
+    own_callbacks = [reporter]
+    if verbose:
+        own_callbacks.append(_ProgressLine(max_epochs))
+    if validate is not None:
+        own_callbacks.append(early_stopping)  # last, because it ends the epoch when it stops
+    net = _Net(
+        module,
+        criterion=noop,
+        optimizer=optimizer,
+        lr=learning_rate,
+        max_epochs=max_epochs,
+        train_split=None,
+        callbacks=[*copy.deepcopy(list(callbacks or [])), *own_callbacks],
+        use_caching=False,
+        verbose=0,
+        device=device,
+    )
+    net.start(batches, loss, validate, weight_decay, schedule, clip_norm, generator)
+    noise = _seeded_if(_draws_noise(module), generator, torch.device(device))
+    with noise:
+        net.partial_fit(X, y)
+    _check_finite(
+        all(bool(parameter.isfinite().all()) for parameter in module.parameters()),
+        "a weight",
+        len(net.history),
+        learning_rate,
+    )
+    module.zero_grad(set_to_none=True)
+    module.eval()
+    reporter.finish(module)
+    return _plain(net.history)
+
+
+class TensorBatches:
+    """Cut tensors into mini-batches by slicing, which is far cheaper than a `DataLoader`.
+
+    Rows that fit into one batch are passed whole and unshuffled: such a fit depends on no
+    random number beyond the initial weights.
+
+    Parameters
+    ----------
+    *tensors : Tensor of shape (n_samples, ...)
+        Cut along their first axis.
+    batch_size : int
+        The most rows in a batch. Batches of an epoch differ by at most one row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_selfattn.core.training import TensorBatches
+    >>> batches = TensorBatches(torch.arange(10), batch_size=4)
+    >>> [len(rows) for (rows,) in batches(torch.Generator().manual_seed(0))]
+    [4, 3, 3]
+    """
+
+    def __init__(self, *tensors: Tensor, batch_size: int) -> None:
+        self.tensors = tensors
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.tensors[0]) / self.batch_size)
+
+    def __call__(self, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches of one epoch, in an order drawn from `generator`."""
+        if len(self) == 1:
+            yield self.tensors
+            return
+        first = self.tensors[0]
+        order = torch.randperm(len(first), generator=generator).to(first.device)
+        for rows in order.tensor_split(len(self)):
+            yield tuple(tensor.index_select(0, rows) for tensor in self.tensors)
+
+
+def weighted_row_loss(criterion: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+    """Make a loss from a criterion for rows, for batches ``(*inputs, y, weight)``.
+
+    The loss is the weighted mean ``sum(weight * criterion(output, y)) / sum(weight)``, so
+    that a row of weight 2 counts as two rows. While training, `module.penalty()` is added if
+    the module has that method.
+
+    Parameters
+    ----------
+    criterion : callable
+        ``criterion(output, y)`` returns one loss for each row, of shape (n_samples,).
+
+    Returns
+    -------
+    callable
+        ``loss(module, batch)``, as `train` wants it.
+    """
+
+    def loss(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        *inputs, y, weight = batch
+        row_loss = criterion(module(*inputs), y)  # (n,)
+        value = (row_loss * weight).sum() / weight.sum()
+        if module.training and hasattr(module, "penalty"):
+            value = value + module.penalty()
+        return value
+
+    return loss
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Seed torch for a block of code, and put its random state back afterwards.
+
+    The state is shared by all threads; a lock lets one block run at a time, so that fits in
+    threads draw the same numbers as fits one after the other.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    device : torch.device or str, default="cpu"
+        A CUDA device is seeded as well.
+    """
+    device = torch.device(device)
+    cuda = []
+    if device.type == "cuda":
+        cuda = [torch.cuda.current_device() if device.index is None else device.index]
+    with _random_state_lock, torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch every GPU
+        for index in cuda:
+            torch.cuda.default_generators[index].manual_seed(seed)
+        yield
+
+
+class _Net(NeuralNet):
+    """A skorch net whose batches, loss and validation are functions.
+
+    What is overridden is what costs time or assumes ``(X, y)`` data: the iterators, the step,
+    the reading of the loss after every step, the rows of the history for every batch.
+    """
+
+    def start(
+        self,
+        batches: Batches,
+        loss: Loss,
+        validate: Callable[[nn.Module], float] | None,
+        weight_decay: float,
+        schedule: Callable[[float], float] | None,
+        clip_norm: float | None,
+        generator: torch.Generator,
+    ) -> None:
+        """Take what an epoch needs, and initialise module and optimiser."""
+        self._batches = batches
+        self._loss = loss
+        self._validate = validate
+        self._weight_decay = weight_decay
+        self._schedule = schedule
+        self._clip_norm = clip_norm
+        self._generator = generator
+        self._n_steps = len(batches) if hasattr(batches, "__len__") else None
+        self.initialize()
+        self._named_parameters = [
+            item for item in self.module_.named_parameters() if item[1].requires_grad
+        ]
+        self._parameters = [parameter for _, parameter in self._named_parameters]
+        self._base_rates = [group["lr"] for group in self.optimizer_.param_groups]
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return [("epoch_timer", EpochTimer())]
+
+    def initialize_optimizer(self, triggered_directly: None = None) -> "_Net":
+        """Build the optimiser over parameters with and without weight decay."""
+        groups = _parameter_groups(self.module_, self.lr, self._weight_decay)
+        if self.optimizer == "adamw":
+            fused = torch.device(self.device).type in ("cpu", "cuda")
+            self.optimizer_ = torch.optim.AdamW(groups, fused=fused)
+        else:
+            self.optimizer_ = self.optimizer(groups)
+        return self
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, None]:
+        """Return what callbacks see as data; `validate` has its own."""
+        return (X, y), None
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return nothing: `run_single_epoch` asks `batches` itself."""
+
+    def on_batch_begin(
+        self, net: Any, batch: Any = None, training: bool = False, **kw: Any
+    ) -> None:
+        """Open a row for callbacks that record per batch."""
+        self._epoch_row["batches"].append({})
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run the steps of an epoch, or validate after it."""
+        if training:
+            self._run_steps()
+        elif self._validate is not None:
+            self.module_.eval()
+            with torch.inference_mode():
+                value = float(self._validate(self.module_))
+            _check_finite(math.isfinite(value), "the validation loss", len(self.history), self.lr)
+            self._epoch_row["valid_loss"] = value
+
+    def _run_steps(self) -> None:
+        rows = self.history_.to_list()
+        if len(rows) > 1:
+            rows[-2]["batches"].clear()  # who wanted a step's row has read it by now
+        self._epoch_row = rows[-1]
+        self.module_.train()
+        epoch, total, step = len(self.history_) - 1, None, 0
+        for batch in self._batches(self._generator):
+            if self._schedule is not None:
+                done = epoch + (step / self._n_steps if self._n_steps else 0.0)
+                factor = self._schedule(min(done / self.max_epochs, 1.0))
+                groups = self.optimizer_.param_groups
+                for group, base_rate in zip(groups, self._base_rates, strict=True):
+                    group["lr"] = base_rate * factor
+            self.notify("on_batch_begin", batch=batch, training=True)
+            value = self.train_step(batch)
+            self.notify("on_batch_end", batch=batch, training=True, loss=value)
+            total = value if total is None else total + value
+            step += 1
+        if total is None:
+            raise ValueError("batches(generator) gave no batch.")
+        self._n_steps = step
+        mean = float(total) / step
+        _check_finite(math.isfinite(mean), "the training loss", epoch + 1, self.lr)
+        self._epoch_row["train_loss"] = mean
+        self._epoch_row["lr"] = float(self.optimizer_.param_groups[0]["lr"])
+
+    def train_step(self, batch: Any, **fit_params: Any) -> Tensor:
+        """Take one step; the optimiser may evaluate the closure more than once."""
+        values = []
+
+        def closure() -> Tensor:
+            self.optimizer_.zero_grad(set_to_none=True)
+            value = self._loss(self.module_, batch)  # ()
+            value.backward()
+            values.append(value.detach())
+            if self._clip_norm is not None:
+                nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
+            self.notify(
+                "on_grad_computed",
+                named_parameters=self._named_parameters,
+                batch=batch,
+                training=True,
+            )
+            return value
+
+        self.optimizer_.step(closure)
+        return values[0]
+
+
+class _SklearnCallbacks(Callback):
+    """Tell scikit-learn's own callbacks (`set_callbacks`) about every epoch.
+
+    All that the library knows of `sklearn.callback`, which is experimental, is in here.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any, max_epochs: int) -> None:
+        self.estimator = estimator
+        self.X = X
+        self.y = y
+        self.max_epochs = max_epochs
+
+    def _data(self, module: nn.Module) -> dict[str, Any]:
+        estimator = self.estimator
+        return {
+            "estimator": estimator,
+            "X": self.X,
+            "y": self.y,
+            "reconstruction_attributes": lambda: estimator._attributes_after_training(module),
+        }
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self._root = None
+        # Without callbacks of its own or from a search around it there is no one to tell.
+        if any(
+            hasattr(self.estimator, name) for name in ("_skl_callbacks", "_parent_callback_ctx")
+        ):
+            self._root = self.estimator._init_callback_context(max_subtasks=self.max_epochs)
+            self._root.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        if self._root is not None:
+            self._epoch = self._root.subcontext(task_name="epoch")
+            self._epoch.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self._root is not None and self._epoch.call_on_fit_task_end(**self._data(net.module_)):
+            raise KeyboardInterrupt  # skorch's own way to stop
+
+    def finish(self, module: nn.Module) -> None:
+        """Report the end of the fit, once the best weights are back in the module."""
+        if self._root is not None:
+            self._root.call_on_fit_task_end(**self._data(module))
+
+
+class _ProgressLine(Callback):
+    """Write epoch, losses and time left to stderr, on one line where that is a terminal."""
+
+    def __init__(self, max_epochs: int) -> None:
+        self.max_epochs = max_epochs
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        row = net.history[-1]
+        epoch = row["epoch"]
+        is_terminal = sys.stderr.isatty()
+        # A log file gets about ten lines, a terminal one that is written over.
+        if not is_terminal and epoch % max(1, self.max_epochs // 10) and epoch < self.max_epochs:
+            return
+        left = (time.perf_counter() - self._start) / epoch * (self.max_epochs - epoch)
+        n_filled = 20 * epoch // self.max_epochs
+        line = (
+            f"epoch {epoch:>{len(str(self.max_epochs))}}/{self.max_epochs} "
+            f"[{'#' * n_filled}{'.' * (20 - n_filled)}] loss {row['train_loss']:.4f}"
+        )
+        if "valid_loss" in row:
+            line += f"  valid {row['valid_loss']:.4f}"
+        line += f"  {int(left) // 60}:{int(left) % 60:02d} left"
+        sys.stderr.write(f"\r{line}\x1b[K" if is_terminal else f"{line}\n")
+        sys.stderr.flush()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+
+
+def _parameter_groups(
+    module: nn.Module, learning_rate: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Sort the parameters into those that decay and those that do not."""
+    spared = getattr(module, "no_weight_decay", frozenset())
+    decayed, kept = [], []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            (kept if parameter.ndim < 2 or name in spared else decayed).append(parameter)
+    groups = [(decayed, weight_decay), (kept, 0.0)] if weight_decay else [(decayed + kept, 0.0)]
+    return [
+        {"params": parameters, "lr": learning_rate, "weight_decay": decay}
+        for parameters, decay in groups
+        if parameters
+    ]
+
+
+def _draws_noise(module: nn.Module) -> bool:
+    """Say whether a layer of the module draws from torch's own random state in training."""
+    rates = (getattr(layer, name, 0.0) for layer in module.modules() for name in ("p", "dropout"))
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)
+
+
+def _seeded_if(condition: bool, generator: torch.Generator, device: torch.device) -> Any:
+    """Seed torch from the generator where needed, else leave its state and lock alone."""
+    if not condition:
+        return nullcontext()
+    return seeded(int(torch.randint(2**63 - 1, (), generator=generator)), device)
+
+
+def _check_finite(is_finite: bool, what: str, epoch: int, learning_rate: float) -> None:
+    if not is_finite:
+        raise ValueError(
+            f"Training diverged: {what} is not finite after epoch {epoch}. Try a smaller "
+            f"learning_rate (it was {learning_rate})."
+        )
+
+
+def _plain(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the finished epochs as plain Python values, without the rows of the batches."""
+    rows = []
+    for row in history:
+        if "train_loss" not in row or "dur" not in row:  # Ctrl-C in the middle of an epoch
+            continue
+        values = {
+            key: value.item() if hasattr(value, "item") else value for key, value in row.items()
+        }
+        rows.append(
+            {
+                key: value
+                for key, value in values.items()
+                if isinstance(value, (bool, int, float, str)) or value is None
+            }
+        )
+    return rows
