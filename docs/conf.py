@@ -3,6 +3,10 @@
 import sys
 from pathlib import Path
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util.math import get_node_equation_number
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -16,7 +20,6 @@ version = release = sklearn_selfattn.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
@@ -26,6 +29,8 @@ templates_path = ["_templates"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+
+html_math_renderer = "mathml"  # drawn by the browser: MathJax would be fetched from the net
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc sections already give the types
@@ -53,6 +58,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "min_reported_time": 1,
     "remove_config_comments": True,
+    "ignore_repr_types": r"matplotlib|Display",  # the picture speaks for itself
 }
 
 
@@ -63,5 +69,24 @@ def skip_inherited(app, what, name, obj, skip, options):
     return skip
 
 
+def inline_math(translator, node):
+    """Write an inline formula as MathML."""
+    translator.body.append(tex2mathml(node.astext()))
+    raise SkipNode
+
+
+def display_math(translator, node):
+    """Write a displayed formula as MathML, with its number if it has one."""
+    translator.body.append(
+        translator.starttag(node, "div", style="overflow-x: auto; padding-bottom: 1em")
+    )
+    if node["number"]:
+        number = get_node_equation_number(translator, node)
+        translator.body.append(f'<span class="eqno">({number})</span>')
+    translator.body.append(tex2mathml(node.astext(), as_block=True) + "</div>")
+    raise SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("autodoc-skip-member", skip_inherited)

@@ -1,0 +1,81 @@
+"""
+A classifier that reads the table
+=================================
+
+The table here has what real tables have: numbers, categories, text values and empty cells. We give
+it to :class:`~sklearn_selfattn.NPTClassifier` as it is, look at the probabilities, and then at the
+rows that one prediction leaned on.
+"""
+
+# %%
+# The table
+# ---------
+# scikit-learn's wine data, made a little more like life: two measurements become categories, and a
+# tenth of all cells goes missing.
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_wine
+from sklearn.model_selection import train_test_split
+
+wine = load_wine(as_frame=True)
+X = wine.data.drop(columns=["hue", "proline"])
+X["tint"] = pd.cut(wine.data["hue"], 3, labels=["purple", "red", "brick"])
+X["body"] = np.where(wine.data["proline"] > 750, "full", "light")
+X = X.mask(np.random.default_rng(0).random(X.shape) < 0.1)
+cultivar = wine.target.map({0: "Barolo", 1: "Grignolino", 2: "Barbera"})
+
+X.dtypes
+
+# %%
+X_train, X_test, y_train, y_test = train_test_split(
+    X, cultivar, test_size=0.3, stratify=cultivar, random_state=0
+)
+X_test.head()
+
+# %%
+# Fit and predict
+# ---------------
+# No encoder, no scaler, no imputer: columns are read by their type, and an empty cell is a value of
+# its own kind.
+
+from sklearn_selfattn import NPTClassifier
+
+model = NPTClassifier(random_state=0).fit(X_train, y_train)
+print(f"accuracy on unseen rows: {model.score(X_test, y_test):.3f}")
+
+pd.DataFrame(model.predict_proba(X_test), columns=model.classes_, index=X_test.index).round(
+    3
+).head()
+
+# %%
+# Training, epoch by epoch:
+
+from sklearn_selfattn import TrainingHistoryDisplay
+
+TrainingHistoryDisplay.from_estimator(model)
+
+# %%
+# Which rows did it look at?
+# --------------------------
+# Every prediction is made by looking at stored rows. ``neighbors`` lists those with the largest
+# weights.
+
+model.neighbors(X_test.head(1), n_neighbors=5)
+
+# %%
+# The picture for several queries:
+
+from sklearn_selfattn import NeighborsDisplay
+
+NeighborsDisplay.from_estimator(model, X_test.head(6))
+
+# %%
+# Does it matter that it looks?
+# -----------------------------
+# ``context_reliance`` shuffles the columns of the stored rows independently of each other, so that
+# no stored row is a real one any more, and measures how much worse the predictions get.
+
+from sklearn_selfattn import ContextRelianceDisplay
+
+ContextRelianceDisplay.from_estimator(model, X_test, y_test, random_state=0)
