@@ -18,6 +18,7 @@ export PYTHONNOUSERSITE = 1
 # Small matrices: one thread per process is faster than two that wait for each other.
 test docs: export OMP_NUM_THREADS = 1
 
+.DELETE_ON_ERROR:
 .PHONY: help demo test env lint types docs clean
 
 help:

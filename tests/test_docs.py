@@ -48,16 +48,19 @@ def test_docstring_is_valid_numpydoc(name):
 
 
 def code_blocks(path):
-    """Return the Python blocks of a Markdown or reStructuredText page."""
+    """Yield the Python blocks of a page, each on the lines where it stands."""
     text = path.read_text()
     if path.suffix == ".md":
-        return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    blocks = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
-    return [textwrap.dedent(block) for block in blocks]
+        pattern = r"^```python\n(.*?)^```"
+    else:
+        pattern = r"^\.\. code-block:: python\n\n((?:   [^\n]*\n|\n)+)"
+    for block in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
+        n_lines_above = text.count("\n", 0, block.start(1))
+        yield "\n" * n_lines_above + textwrap.dedent(block.group(1))
 
 
 def execute(path, namespace):
-    blocks = code_blocks(path)
+    blocks = list(code_blocks(path))
     assert blocks, f"{path.name} shows no Python"
     for block in blocks:
         exec(compile(block, str(path), "exec"), namespace)
