@@ -50,8 +50,8 @@ def train(
     ----------
     module : torch.nn.Module
         Trained in place, moved to `device`, left in eval mode. Names in its optional
-        attribute `no_weight_decay` (a set) are spared the weight decay, as are all
-        parameters with fewer than two dimensions (biases, norms).
+        attribute `no_weight_decay` (a set) are spared the weight decay, as are biases and all
+        parameters with fewer than two dimensions.
     batches : callable
         ``batches(generator)`` returns an iterable over the batches of one epoch, which may
         be anything that `loss` understands. It may have a length (``len(batches)``, the
@@ -67,7 +67,7 @@ def train(
     learning_rate : float
         Step size, before `schedule`.
     weight_decay : float, default=0.0
-        Decay of the parameters that have two or more dimensions.
+        Decay of all other parameters.
     optimizer : "adamw" or callable, default="adamw"
         ``optimizer(groups)`` returns a torch optimiser over parameter groups, which carry
         ``"lr"`` and ``"weight_decay"``.
@@ -469,7 +469,8 @@ def _parameter_groups(
     decayed, kept = [], []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            (kept if parameter.ndim < 2 or name in spared else decayed).append(parameter)
+            is_bias = parameter.ndim < 2 or name.endswith("bias")
+            (kept if is_bias or name in spared else decayed).append(parameter)
     groups = [(decayed, weight_decay), (kept, 0.0)] if weight_decay else [(decayed + kept, 0.0)]
     return [
         {"params": parameters, "lr": learning_rate, "weight_decay": decay}

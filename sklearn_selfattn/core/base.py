@@ -1,0 +1,707 @@
+"""What all estimators share: parameters, checks, training, prediction, persistence."""
+
+import functools
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import sklearn
+import torch
+from scipy.special import expit, log_expit, log_softmax, softmax
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.callback import CallbackSupportMixin
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
+
+import sklearn_selfattn
+
+from .table import TableEncoder, validate_table
+from .training import TensorBatches, seeded, train, weighted_row_loss
+
+EARLY_STOPPING_ROWS = 500  # early_stopping="auto" holds rows out from here on
+PREDICT_ROWS = 4096  # rows that go through the module at once
+
+
+def guarded_fit(fit):
+    """Decorate `fit`: check the parameters, and lose nothing when fitting fails.
+
+    A fit that raises leaves the estimator as it was, so that a model that was fitted before
+    can still predict. Callbacks set with `set_callbacks` are torn down in either case.
+
+    Parameters
+    ----------
+    fit : callable
+        The method ``fit(self, X, y, ...)``. It has to assign new fitted attributes and not
+        to change old ones in place.
+
+    Returns
+    -------
+    callable
+        The method to put in the class.
+    """
+    checked_fit = _fit_context(prefer_skip_nested_validation=True)(fit)
+
+    @functools.wraps(checked_fit)
+    def guarded(self, *args, **kwargs):
+        before = self.__dict__.copy()
+        self.__dict__.pop("module_", None)  # a copy made meanwhile has no use for the old one
+        try:
+            return checked_fit(self, *args, **kwargs)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    return guarded
+
+
+class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
+    """Base of all estimators: the shared parameters and what follows from them.
+
+    A subclass says what is particular about it: `_make_module`, how `fit` turns `X` and `y`
+    into tensors, how outputs become predictions. It lists its parameters explicitly, leaves
+    out the shared ones that it has no use for, and decorates `fit` with `guarded_fit`.
+
+    Parameters
+    ----------
+    d_model : int, default=32
+        Width of each token; divisible by `n_heads`.
+    n_heads : int, default=4
+        Number of attention heads.
+    n_layers : int, default=2
+        Number of attention layers.
+    dropout : float, default=0.0
+        Share of the activations that are set to zero in training.
+    max_epochs : int, default=100
+        The most passes over the training rows.
+    batch_size : int, default=256
+        The most rows in one step.
+    learning_rate : float, default=1e-3
+        Step size of the optimiser.
+    weight_decay : float, default=1e-5
+        Decoupled weight decay.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold rows out, to stop when the loss on them no longer falls, and to keep
+        the weights of the best epoch. "auto" does so from 500 rows on.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out.
+    n_iter_no_change : int, default=20
+        Epochs without a better validation loss before training stops.
+    device : str, default="auto"
+        "auto" takes the first that is there of CUDA, MPS and CPU; or a torch device.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision. "auto" trains in float64 on the CPU when all rows fit into one batch, else
+        in float32, and predicts in float64 on the CPU, so that a prediction does not depend
+        on the rows beside it.
+    callbacks : list of skorch callbacks, default=None
+        Called during training. They are copied first.
+    verbose : int, default=0
+        1 shows a progress line with the losses and the time left.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, batches and held-out rows. Results are reproducible
+        for an int; no global random state is touched.
+    """
+
+    _parameter_constraints = {
+        "d_model": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "callbacks": [None, list, tuple],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        d_model=32,
+        n_heads=4,
+        n_layers=2,
+        dropout=0.0,
+        max_epochs=100,
+        batch_size=256,
+        learning_rate=1e-3,
+        weight_decay=1e-5,
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=20,
+        device="auto",
+        dtype="auto",
+        callbacks=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.d_model = d_model
+        self.n_heads = n_heads
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.dtype = dtype
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _make_module(self):
+        """Build the untrained module from parameters and fitted sizes alone.
+
+        Called by `fit` and again when a saved estimator is loaded, which then fills in the
+        trained weights.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define _make_module().")
+
+    # --- what goes in -----------------------------------------------------------------
+
+    def _validate_params(self):
+        super()._validate_params()
+        d_model, n_heads = getattr(self, "d_model", 1), getattr(self, "n_heads", 1)
+        if d_model % n_heads:
+            raise ValueError(
+                f"d_model has to be divisible by n_heads, got d_model={d_model} and "
+                f"n_heads={n_heads}."
+            )
+        self._resolve_device()
+        if self.dtype == "float64" and self._resolve_device().type == "mps":
+            raise ValueError("dtype='float64' does not exist on the device 'mps'.")
+
+    def _encode_table(self, X, *, reset):
+        """Check a table and encode it.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            The table.
+        reset : bool
+            True in `fit`: learn the columns and set `encoder_`. False afterwards.
+
+        Returns
+        -------
+        ndarray of float64 of shape (n_samples, n_features)
+            Numbers and category codes; NaN where missing or unknown.
+        """
+        if not reset:
+            check_is_fitted(self)
+        X = validate_table(self, X, reset=reset)
+        if reset:
+            self._fit_encoder(X)
+        return self.encoder_._transform(X)
+
+    def _fit_encoder(self, X):
+        settings = {
+            name: getattr(self, name)
+            for name in ("categorical_features", "max_categories")
+            if hasattr(self, name)
+        }
+        self.encoder_ = TableEncoder(**settings)._fit(X, getattr(self, "feature_names_in_", None))
+
+    def _check_training_data(self, X, y, sample_weight=None):
+        """Check and encode what `fit` is given; rows of weight 0 are left out entirely.
+
+        Returns
+        -------
+        X : ndarray of float64 of shape (n_samples, n_features)
+            The encoded table.
+        y : ndarray of shape (n_samples,)
+            The target as given.
+        sample_weight : ndarray of float64 of shape (n_samples,)
+            Ones when None was given.
+        """
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        X = validate_table(self, X, reset=True)
+        y = _check_y(y, estimator=self)
+        check_consistent_length(X, y)
+        sample_weight = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        rows = np.flatnonzero(sample_weight)
+        if len(rows) < len(sample_weight):
+            X, y, sample_weight = _safe_indexing(X, rows), y[rows], sample_weight[rows]
+        self._fit_encoder(X)
+        return self.encoder_._transform(X), y, sample_weight
+
+    # --- devices, precision, randomness -----------------------------------------------
+
+    def _resolve_device(self):
+        """Return the torch device that `device` stands for."""
+        if self.device == "auto":
+            if torch.cuda.is_available():
+                return torch.device("cuda")
+            return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            raise ValueError(
+                "device has to be 'auto' or the name of a torch device such as 'cpu', 'cuda' "
+                f"or 'cuda:1', got {self.device!r}."
+            ) from None
+        is_there = {
+            "cpu": lambda: True,
+            "cuda": lambda: (device.index or 0) < torch.cuda.device_count(),
+            "mps": torch.backends.mps.is_available,
+        }
+        if not is_there.get(device.type, lambda: False)():
+            raise ValueError(f"device={self.device!r} is not available on this machine.")
+        return device
+
+    def _resolve_dtype(self, n_rows):
+        """Return the precision to train in on so many rows."""
+        if self.dtype != "auto":
+            return getattr(torch, self.dtype)
+        exact = n_rows <= self.batch_size and self._resolve_device().type == "cpu"
+        return torch.float64 if exact else torch.float32
+
+    def _place(self, module, device):
+        """Move a module to where and how it predicts."""
+        if self.dtype != "auto":
+            dtype = getattr(torch, self.dtype)
+        else:
+            dtype = torch.float64 if device.type == "cpu" else torch.float32
+        return module.to(device, dtype).eval()
+
+    def _build_module(self, seed, dtype):
+        """Build the untrained module on the device, from a seed."""
+        with seeded(seed):
+            module = self._make_module()
+        return module.to(self._resolve_device(), dtype)
+
+    def _draw_seeds(self):
+        """Return seeds for the held-out rows, the initial weights and the batches."""
+        return check_random_state(self.random_state).randint(2**31 - 1, size=3).tolist()
+
+    def _split_validation(self, n_rows, seed, *, stratify=None, groups=None):
+        """Choose the rows to train on and those to hold out.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows.
+        seed : int
+            Seed of the choice.
+        stratify : ndarray of shape (n_rows,), default=None
+            Class codes whose shares are kept where there are enough rows.
+        groups : array-like of shape (n_rows,), default=None
+            Rows of a group stay together.
+
+        Returns
+        -------
+        train, valid : ndarray of int
+            Sorted row indices; `valid` is empty without early stopping.
+        """
+        rows = np.arange(n_rows)
+        wanted = self.early_stopping
+        if wanted == "auto":
+            wanted = n_rows >= EARLY_STOPPING_ROWS
+        n_units = n_rows if groups is None else len(np.unique(groups))
+        if wanted and n_units < 2:
+            warnings.warn(
+                f"early_stopping is off: {n_units} row or group is too few to hold one out.",
+                stacklevel=2,
+            )
+            wanted = False
+        if not wanted:
+            return rows, rows[:0]
+        if groups is not None:
+            splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=seed)
+            return next(splitter.split(rows, groups=groups))
+        may_go = rows
+        if stratify is not None:
+            counts = np.bincount(stratify)
+            may_go = rows[counts[stratify] > 1]  # the only row of a class is trained on
+            n_held_out = int(np.ceil(len(may_go) * self.validation_fraction))
+            n_classes = np.count_nonzero(counts > 1)
+            stratify = stratify[may_go]
+            if min(n_held_out, len(may_go) - n_held_out) < n_classes:
+                stratify = None
+        if len(may_go) < 2:
+            return rows, rows[:0]
+        _, valid = train_test_split(
+            may_go, test_size=self.validation_fraction, random_state=seed, stratify=stratify
+        )
+        return np.setdiff1d(rows, valid), np.sort(valid)
+
+    # --- training and prediction --------------------------------------------------------
+
+    def _train(self, module, *, batches, loss, validate=None, seed, X=None, y=None, **options):
+        """Train a module with the shared parameters and keep it as `module_`.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            What to train, on the device already.
+        batches, loss, validate : callable
+            As `sklearn_selfattn.core.training.train` wants them.
+        seed : int
+            Seed of the batches and of dropout.
+        X, y : optional
+            What `fit` was given, for callbacks.
+        **options
+            Further arguments of `train`: optimizer, schedule, clip_norm.
+        """
+        self.history_ = train(
+            module,
+            batches=batches,
+            loss=loss,
+            validate=validate,
+            max_epochs=self.max_epochs,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            n_iter_no_change=None if validate is None else self.n_iter_no_change,
+            generator=torch.Generator().manual_seed(seed),
+            device=self._resolve_device(),
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+            estimator=self,
+            X=X,
+            y=y,
+            **options,
+        )
+        self.n_iter_ = len(self.history_)
+        self.__dict__.update(self._attributes_after_training(module))
+
+    def _train_rows(self, inputs, target, sample_weight, criterion, *, rows, seeds, X, y):
+        """Build and train `module_` for the plain case: a row in, a loss out.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n_samples, ...)
+            What the module is called with, cut along the first axis.
+        target : ndarray of shape (n_samples,)
+            Second argument of `criterion`: class codes, or numbers.
+        sample_weight : ndarray of shape (n_samples,)
+            Row weights.
+        criterion : callable
+            ``criterion(output, target)`` returns one loss for each row.
+        rows : tuple of two ndarrays of int
+            Rows to train on and rows to hold out (may be none), as `_split_validation`
+            returns them.
+        seeds : tuple of two int
+            Seeds of the weights and of the batches.
+        X, y : array-like
+            What `fit` was given, for callbacks.
+        """
+        train_rows, valid_rows = rows
+        device, dtype = self._resolve_device(), self._resolve_dtype(len(train_rows))
+
+        def as_tensors(chosen):
+            arrays = (inputs[chosen], target[chosen], sample_weight[chosen])
+            tensors = (torch.as_tensor(array, device=device) for array in arrays)
+            return tuple(t.to(dtype) if t.is_floating_point() else t for t in tensors)
+
+        loss = weighted_row_loss(criterion)
+        held_out = as_tensors(valid_rows)
+
+        def validate(module):
+            parts = zip(*(tensor.split(PREDICT_ROWS) for tensor in held_out), strict=True)
+            # a part's loss is a mean, so it counts by its weight
+            total = sum(loss(module, part) * part[-1].sum() for part in parts)
+            return total / held_out[-1].sum()
+
+        self._train(
+            self._build_module(seeds[0], dtype),
+            batches=TensorBatches(*as_tensors(train_rows), batch_size=self.batch_size),
+            loss=loss,
+            validate=validate if len(valid_rows) else None,
+            seed=seeds[1],
+            X=X,
+            y=y,
+        )
+
+    def _attributes_after_training(self, module):
+        """Return the fitted attributes that only exist once there is a trained module.
+
+        Also called after every epoch by callbacks that want a copy that predicts.
+        """
+        return {"module_": self._place(module, next(module.parameters()).device)}
+
+    def _forward_rows(self, inputs):
+        """Call `module_` on rows, some thousand at a time.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n_samples, ...)
+            Rows for the module.
+
+        Returns
+        -------
+        ndarray of float64 of shape (n_samples, ...)
+            Its outputs.
+        """
+        parameter = next(self.module_.parameters())
+        with torch.inference_mode():
+            outputs = [
+                self.module_(torch.as_tensor(part, dtype=parameter.dtype, device=parameter.device))
+                for part in np.split(inputs, range(PREDICT_ROWS, len(inputs), PREDICT_ROWS))
+            ]
+            return torch.cat(outputs).to("cpu", torch.float64).numpy()
+
+    # --- persistence --------------------------------------------------------------------
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state["_versions"] = _versions()
+        if "module_" in state:
+            weights = state["module_"].state_dict()
+            state["module_"] = {name: _to_small_array(value) for name, value in weights.items()}
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        versions, weights = state.pop("_versions"), state.pop("module_", None)
+        super().__setstate__(state)
+        _warn_of_other_version(type(self).__name__, versions)
+        if weights is not None:
+            try:
+                device = self._resolve_device()
+            except ValueError:  # trained on a device that this machine does not have
+                device = torch.device("cpu")
+            with seeded(0):
+                module = self._make_module()
+            module = self._place(module, device)
+            # copied, because a memory map may not be written to
+            module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+            self.module_ = module
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class SelfAttentionClassifierMixin(ClassifierMixin):
+    """Labels in, labels out, for a subclass with ``_raw_predict(X)``.
+
+    `_raw_predict` returns logits: an array of shape (n_samples, n_classes), or one logit for
+    each row (of the second class) where there are two classes. It is not called when there is
+    only one class.
+    """
+
+    def _encode_classes(self, y):
+        """Set `classes_` and return the codes of the labels."""
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        return codes
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            The rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes the logit of ``classes_[1]``.
+        """
+        check_is_fitted(self)
+        if len(self.classes_) == 1:
+            return np.zeros(len(self._encode_table(X, reset=False)))
+        logits = self._raw_predict(X)
+        if len(self.classes_) > 2:
+            return logits
+        return logits[:, 1] - logits[:, 0] if logits.shape[1:] == (2,) else logits.reshape(-1)
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            The rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Rows sum to 1; columns in the order of `classes_`.
+        """
+        logits = self.decision_function(X)
+        if len(self.classes_) == 1:
+            return np.ones((len(logits), 1))
+        if logits.ndim == 1:
+            return np.stack([expit(-logits), expit(logits)], axis=1)
+        return softmax(logits, axis=1)
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of the probability of each class, exact for tiny ones.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            The rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        logits = self.decision_function(X)
+        if len(self.classes_) == 1:
+            return np.zeros((len(logits), 1))
+        if logits.ndim == 1:
+            return np.stack([log_expit(-logits), log_expit(logits)], axis=1)
+        return log_softmax(logits, axis=1)
+
+    def predict(self, X):
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            The rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels from `classes_`.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
+
+
+class SelfAttentionRegressorMixin(RegressorMixin):
+    """Numbers in, numbers out, for a subclass with ``_raw_predict(X)``.
+
+    `_raw_predict` returns standardised predictions of shape (n_samples,).
+    """
+
+    def _standardize_target(self, y, sample_weight=None, rows=None):
+        """Set `target_mean_` and `target_scale_` from some rows and return all standardised."""
+        y = np.asarray(y, dtype=np.float64)
+        rows = slice(None) if rows is None else rows
+        weight = None if sample_weight is None else sample_weight[rows]
+        mean, scale = weighted_mean_and_scale(y[rows, None], weight)
+        self.target_mean_, self.target_scale_ = float(mean[0]), float(scale[0])
+        return (y - self.target_mean_) / self.target_scale_
+
+    def predict(self, X):
+        """Predict the target of each row.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            The rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predictions.
+        """
+        check_is_fitted(self)
+        return self._raw_predict(X).reshape(-1) * self.target_scale_ + self.target_mean_
+
+
+class SelfAttentionTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Rows in, vectors out, for a subclass with ``_raw_transform(X)`` and `_n_features_out`."""
+
+    def transform(self, X):
+        """Return the vector of each row.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            The rows to transform.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            One vector for each row.
+        """
+        check_is_fitted(self)
+        return self._raw_transform(X)
+
+
+def weighted_mean_and_scale(values, sample_weight=None):
+    """Return mean and standard deviation of each column, missing cells left out.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_features)
+        Numbers, NaN where missing.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        A row of weight 2 counts as two rows.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        0 and 1 for a column without numbers; scale 1 for a constant one.
+    """
+    weight = np.ones(len(values)) if sample_weight is None else sample_weight
+    weight = weight[:, None] * ~np.isnan(values)  # (n, d)
+    total = weight.sum(axis=0)
+    total[total == 0] = 1.0
+    # Scaled first, so that neither sums nor squares overflow.
+    largest = np.nanmax(np.abs(values), axis=0, initial=0.0)
+    largest[largest == 0] = 1.0
+    unit = np.nan_to_num(values / largest)
+    mean = (weight * unit).sum(axis=0) / total
+    scale = np.sqrt((weight * (unit - mean) ** 2).sum(axis=0) / total)
+    scale[scale < 10 * np.finfo(np.float64).eps] = (
+        1.0 / largest[scale < 10 * np.finfo(np.float64).eps]
+    )
+    return mean * largest, scale * largest
+
+
+def _versions():
+    return {
+        "sklearn_selfattn": sklearn_selfattn.__version__,
+        "scikit-learn": sklearn.__version__,
+        "torch": str(torch.__version__),
+    }
+
+
+def _warn_of_other_version(name, versions):
+    saved, here = versions["sklearn_selfattn"], sklearn_selfattn.__version__
+    if saved != here:
+        warnings.warn(
+            f"This {name} was saved by sklearn_selfattn {saved} and is loaded by {here}. It may "
+            "predict differently or not at all; fit it again, or install the version that "
+            f"saved it (it was saved with scikit-learn {versions['scikit-learn']} and torch "
+            f"{versions['torch']}).",
+            stacklevel=3,
+        )
+
+
+def _to_small_array(tensor):
+    """Return a tensor as an array, in float32 where that loses nothing.
+
+    What was trained in float32 and is kept in float64 for exact predictions is saved in half
+    the space.
+    """
+    array = tensor.detach().cpu().numpy()
+    if array.dtype == np.float64:
+        with np.errstate(over="ignore"):
+            small = array.astype(np.float32)
+        if np.array_equal(small, array):
+            return small
+    return array.copy()
