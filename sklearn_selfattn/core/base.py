@@ -1,32 +1,35 @@
 """What all estimators share: parameters, checks, training, prediction, persistence."""
 
 import functools
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
-import sklearn
 import torch
-from scipy.special import expit, log_expit, log_softmax, softmax
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    RegressorMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
 
-import sklearn_selfattn
-
+from .holdout import hold_out
+from .mixins import (
+    SelfAttentionClassifierMixin,
+    SelfAttentionRegressorMixin,
+    SelfAttentionTransformerMixin,
+    weighted_mean_and_scale,
+)
+from .persistence import current_versions, to_small_array, warn_of_other_version
 from .table import TableEncoder, validate_table
 from .training import TensorBatches, seeded, train, weighted_row_loss
+
+__all__ = [
+    "BaseSelfAttention",
+    "SelfAttentionClassifierMixin",
+    "SelfAttentionRegressorMixin",
+    "SelfAttentionTransformerMixin",
+    "guarded_fit",
+    "weighted_mean_and_scale",
+]
 
 EARLY_STOPPING_ROWS = 500  # early_stopping="auto" holds rows out from here on
 PREDICT_ROWS = 4096  # rows that go through the module at once
@@ -299,7 +302,7 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         return check_random_state(self.random_state).randint(2**31 - 1, size=3).tolist()
 
     def _split_validation(self, n_rows, seed, *, stratify=None, groups=None):
-        """Choose the rows to train on and those to hold out.
+        """Choose the rows to train on and those to hold out for early stopping.
 
         Parameters
         ----------
@@ -308,7 +311,7 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         seed : int
             Seed of the choice.
         stratify : ndarray of shape (n_rows,), default=None
-            Class codes whose shares are kept where there are enough rows.
+            Class codes, whose shares are kept where there are enough rows.
         groups : array-like of shape (n_rows,), default=None
             Rows of a group stay together.
 
@@ -317,37 +320,11 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         train, valid : ndarray of int
             Sorted row indices; `valid` is empty without early stopping.
         """
-        rows = np.arange(n_rows)
         wanted = self.early_stopping
         if wanted == "auto":
             wanted = n_rows >= EARLY_STOPPING_ROWS
-        n_units = n_rows if groups is None else len(np.unique(groups))
-        if wanted and n_units < 2:
-            warnings.warn(
-                f"early_stopping is off: {n_units} row or group is too few to hold one out.",
-                stacklevel=2,
-            )
-            wanted = False
-        if not wanted:
-            return rows, rows[:0]
-        if groups is not None:
-            splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=seed)
-            return next(splitter.split(rows, groups=groups))
-        may_go = rows
-        if stratify is not None:
-            counts = np.bincount(stratify)
-            may_go = rows[counts[stratify] > 1]  # the only row of a class is trained on
-            n_held_out = int(np.ceil(len(may_go) * self.validation_fraction))
-            n_classes = np.count_nonzero(counts > 1)
-            stratify = stratify[may_go]
-            if min(n_held_out, len(may_go) - n_held_out) < n_classes:
-                stratify = None
-        if len(may_go) < 2:
-            return rows, rows[:0]
-        _, valid = train_test_split(
-            may_go, test_size=self.validation_fraction, random_state=seed, stratify=stratify
-        )
-        return np.setdiff1d(rows, valid), np.sort(valid)
+        fraction = self.validation_fraction if wanted else 0.0
+        return hold_out(n_rows, fraction, seed, stratify=stratify, groups=groups)
 
     # --- training and prediction --------------------------------------------------------
 
@@ -468,17 +445,17 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
 
     def __getstate__(self):
         state = dict(super().__getstate__())
-        state["_versions"] = _versions()
+        state["_versions"] = current_versions()
         if "module_" in state:
             weights = state["module_"].state_dict()
-            state["module_"] = {name: _to_small_array(value) for name, value in weights.items()}
+            state["module_"] = {name: to_small_array(value) for name, value in weights.items()}
         return state
 
     def __setstate__(self, state):
         state = dict(state)
         versions, weights = state.pop("_versions"), state.pop("module_", None)
         super().__setstate__(state)
-        _warn_of_other_version(type(self).__name__, versions)
+        warn_of_other_version(type(self).__name__, versions)
         if weights is not None:
             try:
                 device = self._resolve_device()
@@ -495,213 +472,3 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-class SelfAttentionClassifierMixin(ClassifierMixin):
-    """Labels in, labels out, for a subclass with ``_raw_predict(X)``.
-
-    `_raw_predict` returns logits: an array of shape (n_samples, n_classes), or one logit for
-    each row (of the second class) where there are two classes. It is not called when there is
-    only one class.
-    """
-
-    def _encode_classes(self, y):
-        """Set `classes_` and return the codes of the labels."""
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        return codes
-
-    def decision_function(self, X):
-        """Return the logits.
-
-        Parameters
-        ----------
-        X : array-like or frame of shape (n_samples, n_features)
-            The rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes the logit of ``classes_[1]``.
-        """
-        check_is_fitted(self)
-        if len(self.classes_) == 1:
-            return np.zeros(len(self._encode_table(X, reset=False)))
-        logits = self._raw_predict(X)
-        if len(self.classes_) > 2:
-            return logits
-        return logits[:, 1] - logits[:, 0] if logits.shape[1:] == (2,) else logits.reshape(-1)
-
-    def predict_proba(self, X):
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like or frame of shape (n_samples, n_features)
-            The rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Rows sum to 1; columns in the order of `classes_`.
-        """
-        logits = self.decision_function(X)
-        if len(self.classes_) == 1:
-            return np.ones((len(logits), 1))
-        if logits.ndim == 1:
-            return np.stack([expit(-logits), expit(logits)], axis=1)
-        return softmax(logits, axis=1)
-
-    def predict_log_proba(self, X):
-        """Return the logarithm of the probability of each class, exact for tiny ones.
-
-        Parameters
-        ----------
-        X : array-like or frame of shape (n_samples, n_features)
-            The rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
-        """
-        logits = self.decision_function(X)
-        if len(self.classes_) == 1:
-            return np.zeros((len(logits), 1))
-        if logits.ndim == 1:
-            return np.stack([log_expit(-logits), log_expit(logits)], axis=1)
-        return log_softmax(logits, axis=1)
-
-    def predict(self, X):
-        """Return the most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like or frame of shape (n_samples, n_features)
-            The rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels from `classes_`.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[codes]
-
-
-class SelfAttentionRegressorMixin(RegressorMixin):
-    """Numbers in, numbers out, for a subclass with ``_raw_predict(X)``.
-
-    `_raw_predict` returns standardised predictions of shape (n_samples,).
-    """
-
-    def _standardize_target(self, y, sample_weight=None, rows=None):
-        """Set `target_mean_` and `target_scale_` from some rows and return all standardised."""
-        y = np.asarray(y, dtype=np.float64)
-        rows = slice(None) if rows is None else rows
-        weight = None if sample_weight is None else sample_weight[rows]
-        mean, scale = weighted_mean_and_scale(y[rows, None], weight)
-        self.target_mean_, self.target_scale_ = float(mean[0]), float(scale[0])
-        return (y - self.target_mean_) / self.target_scale_
-
-    def predict(self, X):
-        """Predict the target of each row.
-
-        Parameters
-        ----------
-        X : array-like or frame of shape (n_samples, n_features)
-            The rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Predictions.
-        """
-        check_is_fitted(self)
-        return self._raw_predict(X).reshape(-1) * self.target_scale_ + self.target_mean_
-
-
-class SelfAttentionTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Rows in, vectors out, for a subclass with ``_raw_transform(X)`` and `_n_features_out`."""
-
-    def transform(self, X):
-        """Return the vector of each row.
-
-        Parameters
-        ----------
-        X : array-like or frame of shape (n_samples, n_features)
-            The rows to transform.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_out)
-            One vector for each row.
-        """
-        check_is_fitted(self)
-        return self._raw_transform(X)
-
-
-def weighted_mean_and_scale(values, sample_weight=None):
-    """Return mean and standard deviation of each column, missing cells left out.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples, n_features)
-        Numbers, NaN where missing.
-    sample_weight : ndarray of shape (n_samples,), default=None
-        A row of weight 2 counts as two rows.
-
-    Returns
-    -------
-    mean, scale : ndarray of shape (n_features,)
-        0 and 1 for a column without numbers; scale 1 for a constant one.
-    """
-    weight = np.ones(len(values)) if sample_weight is None else sample_weight
-    weight = weight[:, None] * ~np.isnan(values)  # (n, d)
-    total = weight.sum(axis=0)
-    total[total == 0] = 1.0
-    # Scaled first, so that neither sums nor squares overflow.
-    largest = np.nanmax(np.abs(values), axis=0, initial=0.0)
-    largest[largest == 0] = 1.0
-    unit = np.nan_to_num(values / largest)
-    mean = (weight * unit).sum(axis=0) / total
-    scale = np.sqrt((weight * (unit - mean) ** 2).sum(axis=0) / total)
-    scale[scale < 10 * np.finfo(np.float64).eps] = (
-        1.0 / largest[scale < 10 * np.finfo(np.float64).eps]
-    )
-    return mean * largest, scale * largest
-
-
-def _versions():
-    return {
-        "sklearn_selfattn": sklearn_selfattn.__version__,
-        "scikit-learn": sklearn.__version__,
-        "torch": str(torch.__version__),
-    }
-
-
-def _warn_of_other_version(name, versions):
-    saved, here = versions["sklearn_selfattn"], sklearn_selfattn.__version__
-    if saved != here:
-        warnings.warn(
-            f"This {name} was saved by sklearn_selfattn {saved} and is loaded by {here}. It may "
-            "predict differently or not at all; fit it again, or install the version that "
-            f"saved it (it was saved with scikit-learn {versions['scikit-learn']} and torch "
-            f"{versions['torch']}).",
-            stacklevel=3,
-        )
-
-
-def _to_small_array(tensor):
-    """Return a tensor as an array, in float32 where that loses nothing.
-
-    What was trained in float32 and is kept in float64 for exact predictions is saved in half
-    the space.
-    """
-    array = tensor.detach().cpu().numpy()
-    if array.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            small = array.astype(np.float32)
-        if np.array_equal(small, array):
-            return small
-    return array.copy()

@@ -1,13 +1,21 @@
 """Tables as they come, turned into numbers: arrays, lists, pandas, polars."""
 
 from collections import Counter
-from numbers import Number
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .columns import (
+    dates_message,
+    frame_library,
+    frame_schema,
+    is_missing,
+    read_columns,
+    to_numbers,
+)
 
 OTHER = "(other)"  # what `categories_` shows for the code that rarer categories share
 
@@ -146,7 +154,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             column if categories is None else _decode(column, categories)
             for column, categories in zip(values.T, self.categories_, strict=True)
         ]
-        if self._frame_library is None:
+        if self.frame_library is None:
             if not self.is_categorical_.any():
                 return values.copy()
             return np.stack([column.astype(object) for column in columns], axis=1)
@@ -155,13 +163,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             str(name): column.tolist() if column.dtype == object else column
             for name, column in zip(names, columns, strict=True)
         }
-        return nw.from_dict(frame, backend=self._frame_library).to_native()
+        return nw.from_dict(frame, backend=self.frame_library).to_native()
 
     def _fit(self, X, feature_names):
         """Fit on a table that `validate_table` has seen."""
-        names, columns = _read_columns(X)
+        names, columns = read_columns(X)
         chosen = _chosen_columns(self.categorical_features, len(columns), feature_names)
-        self._frame_library = _frame_library(X)
+        self.frame_library = frame_library(X)
         self.categories_, self._rare = [], []
         for name, column, is_chosen in zip(names, columns, chosen, strict=True):
             is_category = column.is_category if is_chosen is None else is_chosen
@@ -178,12 +186,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Encode a table that `validate_table` has seen."""
         if isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and not self.is_categorical_.any():
             return X.astype(np.float64)
-        names, columns = _read_columns(X)
+        names, columns = read_columns(X)
         n_samples = len(columns[0].values) if columns else 0
         encoded = np.empty((n_samples, len(columns)))
         for j, (name, column) in enumerate(zip(names, columns, strict=True)):
             if self.categories_[j] is None:
-                encoded[:, j] = _to_numbers(column.values, name)
+                encoded[:, j] = to_numbers(column.values, name)
             else:
                 encoded[:, j] = _to_codes(column.values, name, self.categories_[j], self._rare[j])
         # scikit-learn's own words for infinite cells and for a table without rows
@@ -193,17 +201,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-class _Column:
-    """The cells of one column: floats where its type is numeric, else Python objects."""
-
-    __slots__ = ("is_category", "order", "values")
-
-    def __init__(self, values, is_category, order=None):
-        self.values = values  # ndarray of float64, or list of objects
-        self.is_category = is_category
-        self.order = order  # categories in their order, for ordered types
 
 
 def validate_table(estimator, X, *, reset):
@@ -224,115 +221,15 @@ def validate_table(estimator, X, *, reset):
     ndarray or frame of shape (n_samples, n_features)
         Frames are returned as they are, everything else as an array.
     """
-    if _frame_library(X) is not None:
-        _frame_schema(X)  # refuse repeated names before anything is stored
+    if frame_library(X) is not None:
+        frame_schema(X)  # refuse repeated names before anything is stored
         return validate_data(estimator, X, reset=reset, skip_check_array=True)
     if isinstance(X, (list, tuple)) and np.asarray(X).dtype.kind in "US":
         X = np.asarray(X, dtype=object)  # numpy would turn the numbers beside text into text
     X = validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
     if X.dtype.kind in "mM":
-        raise TypeError(_dates_message("X", X.dtype))
+        raise TypeError(dates_message("X", X.dtype))
     return X
-
-
-def _frame_library(X):
-    """Name the library of an eager frame, None for anything else."""
-    frame = nw.from_native(X, pass_through=True)
-    return frame.implementation.value if isinstance(frame, nw.DataFrame) else None
-
-
-def _frame_schema(X):
-    """Look at a frame through narwhals: one face for pandas, polars and pyarrow."""
-    try:
-        frame = nw.from_native(X, eager_only=True)
-        return frame, list(frame.schema.items())
-    except nw.exceptions.DuplicateError as error:
-        raise ValueError(f"The column names of X have to be unique. {error}") from None
-
-
-def _read_columns(X):
-    """Return the names and the columns of a frame or an array."""
-    if isinstance(X, np.ndarray):
-        names = list(range(X.shape[1]))
-        if X.dtype.kind in "fiu":
-            return names, [_Column(column, False) for column in X.T.astype(np.float64)]
-        return names, [_read_objects(column.tolist(), name) for name, column in enumerate(X.T)]
-    frame, schema = _frame_schema(X)
-    names = [name for name, _ in schema]
-    return names, [_read_series(frame[:, j], *item) for j, item in enumerate(schema)]
-
-
-def _read_series(series, name, dtype):
-    """Return one column of a frame."""
-    if dtype.is_numeric():
-        values = series.to_numpy()
-        return _Column(
-            _to_numbers(values.tolist() if values.dtype == object else values, name), False
-        )
-    if dtype.is_temporal():
-        raise TypeError(_dates_message(name, dtype))
-    if dtype.is_nested():
-        raise TypeError(f"Column {name!r} holds {dtype} cells; {_KINDS}.")
-    values = series.to_list()
-    if isinstance(dtype, nw.Enum):  # what narwhals calls an ordered category
-        return _Column(values, True, order=list(dtype.categories))
-    if isinstance(dtype, (nw.Categorical, nw.Boolean)):
-        return _Column(values, True)
-    if isinstance(dtype, nw.String) and str(series.to_native().dtype) != "object":
-        return _Column(values, True)
-    return _read_objects(values, name)
-
-
-def _read_objects(values, name):
-    """Decide by its cells what a column of Python objects holds."""
-    kinds = {type(value) for value in values if not _is_missing(value)}
-    for kind in kinds:
-        if issubclass(kind, (np.datetime64, np.timedelta64)) or kind.__module__ == "datetime":
-            raise TypeError(_dates_message(name, kind.__name__))
-        if issubclass(kind, complex):
-            raise ValueError(f"Complex data not supported\nColumn {name!r} holds complex numbers.")
-        if not (issubclass(kind, (str, bytes, np.bool_)) or issubclass(kind, Number)):
-            raise TypeError(
-                f"Column {name!r}: the cell's argument must be a string or a number, "
-                f"not '{kind.__name__}'."
-            )
-    has_text = any(issubclass(kind, (str, bytes)) for kind in kinds)
-    if has_text or (kinds and kinds <= {bool, np.bool_}):
-        return _Column(values, True)
-    return _Column(_to_numbers(values, name), False)
-
-
-_KINDS = "a cell has to be a string or a number"
-
-
-def _dates_message(name, kind):
-    return (
-        f"Column {name!r} holds dates or durations ({kind}), which are neither numbers nor "
-        "categories. Turn it into numbers first, for example days since a fixed date, "
-        "month and weekday."
-    )
-
-
-def _is_missing(value):
-    """Say whether a cell is None, NaN, `pandas.NA` or `NaT`."""
-    if value is None:
-        return True
-    if isinstance(value, (float, np.floating)):
-        return value != value
-    return type(value).__name__ in ("NAType", "NaTType")
-
-
-def _to_numbers(values, name):
-    """Return the cells of a numeric column as floats, NaN where they are missing."""
-    if isinstance(values, np.ndarray):
-        return values.astype(np.float64)
-    try:
-        return np.array([np.nan if _is_missing(value) else float(value) for value in values])
-    except ValueError as error:
-        raise ValueError(
-            f"Column {name!r} should hold numbers only: {error}. To treat it as categorical, "
-            "name it in `categorical_features` or give it a categorical type."
-        ) from None
 
 
 def _find_categories(column, name, max_categories):
@@ -340,7 +237,7 @@ def _find_categories(column, name, max_categories):
     if isinstance(column.values, np.ndarray) and np.isinf(column.values).any():
         check_array(column.values.reshape(-1, 1), ensure_all_finite="allow-nan", input_name="X")
     values = column.values.tolist() if isinstance(column.values, np.ndarray) else column.values
-    counts = Counter(value for value in values if not _is_missing(value))
+    counts = Counter(value for value in values if not is_missing(value))
     if column.order is not None:
         found = [category for category in column.order if category in counts]
     else:

@@ -2,11 +2,7 @@
 
 import copy
 import math
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,12 +11,14 @@ from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.utils import noop
 from torch import Tensor, nn
 
+from .progress import ProgressLine, SklearnCallbacks
+from .randomness import draws_noise, seeded, seeded_if
+
 Loss = Callable[[nn.Module, Any], Tensor]
 Batches = Callable[[torch.Generator], Iterable[Any]]
 OptimizerMaker = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
-# torch's random state is one for the whole process: who needs it waits for this lock.
-_random_state_lock = threading.RLock()
+__all__ = ["TensorBatches", "seeded", "train", "weighted_row_loss"]
 
 
 def train(
@@ -132,10 +130,10 @@ def train(
         sink=noop,
         load_best=True,
     )
-    reporter = _SklearnCallbacks(estimator, X, y, max_epochs)
+    reporter = SklearnCallbacks(estimator, X, y, max_epochs)
     own_callbacks = [reporter]
     if verbose:
-        own_callbacks.append(_ProgressLine(max_epochs))
+        own_callbacks.append(ProgressLine(max_epochs))
     if validate is not None:
         own_callbacks.append(early_stopping)  # last, because it ends the epoch when it stops
     net = _Net(
@@ -151,7 +149,7 @@ def train(
         device=device,
     )
     net.start(batches, loss, validate, weight_decay, schedule, clip_norm, generator)
-    noise = _seeded_if(_draws_noise(module), generator, torch.device(device))
+    noise = seeded_if(draws_noise(module), generator, torch.device(device))
     with noise:
         net.partial_fit(X, y)
     _check_finite(
@@ -233,31 +231,6 @@ def weighted_row_loss(criterion: Callable[[Tensor, Tensor], Tensor]) -> Loss:
         return value
 
     return loss
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Seed torch for a block of code, and put its random state back afterwards.
-
-    The state is shared by all threads; a lock lets one block run at a time, so that fits in
-    threads draw the same numbers as fits one after the other.
-
-    Parameters
-    ----------
-    seed : int
-        The seed.
-    device : torch.device or str, default="cpu"
-        A CUDA device is seeded as well.
-    """
-    device = torch.device(device)
-    cuda = []
-    if device.type == "cuda":
-        cuda = [torch.cuda.current_device() if device.index is None else device.index]
-    with _random_state_lock, torch.random.fork_rng(devices=cuda):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch every GPU
-        for index in cuda:
-            torch.cuda.default_generators[index].manual_seed(seed)
-        yield
 
 
 class _Net(NeuralNet):
@@ -383,84 +356,6 @@ class _Net(NeuralNet):
         return values[0]
 
 
-class _SklearnCallbacks(Callback):
-    """Tell scikit-learn's own callbacks (`set_callbacks`) about every epoch.
-
-    All that the library knows of `sklearn.callback`, which is experimental, is in here.
-    """
-
-    def __init__(self, estimator: Any, X: Any, y: Any, max_epochs: int) -> None:
-        self.estimator = estimator
-        self.X = X
-        self.y = y
-        self.max_epochs = max_epochs
-
-    def _data(self, module: nn.Module) -> dict[str, Any]:
-        estimator = self.estimator
-        return {
-            "estimator": estimator,
-            "X": self.X,
-            "y": self.y,
-            "reconstruction_attributes": lambda: estimator._attributes_after_training(module),
-        }
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self._root = None
-        # Without callbacks of its own or from a search around it there is no one to tell.
-        if any(
-            hasattr(self.estimator, name) for name in ("_skl_callbacks", "_parent_callback_ctx")
-        ):
-            self._root = self.estimator._init_callback_context(max_subtasks=self.max_epochs)
-            self._root.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        if self._root is not None:
-            self._epoch = self._root.subcontext(task_name="epoch")
-            self._epoch.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if self._root is not None and self._epoch.call_on_fit_task_end(**self._data(net.module_)):
-            raise KeyboardInterrupt  # skorch's own way to stop
-
-    def finish(self, module: nn.Module) -> None:
-        """Report the end of the fit, once the best weights are back in the module."""
-        if self._root is not None:
-            self._root.call_on_fit_task_end(**self._data(module))
-
-
-class _ProgressLine(Callback):
-    """Write epoch, losses and time left to stderr, on one line where that is a terminal."""
-
-    def __init__(self, max_epochs: int) -> None:
-        self.max_epochs = max_epochs
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        row = net.history[-1]
-        epoch = row["epoch"]
-        is_terminal = sys.stderr.isatty()
-        # A log file gets about ten lines, a terminal one that is written over.
-        if not is_terminal and epoch % max(1, self.max_epochs // 10) and epoch < self.max_epochs:
-            return
-        left = (time.perf_counter() - self._start) / epoch * (self.max_epochs - epoch)
-        n_filled = 20 * epoch // self.max_epochs
-        line = (
-            f"epoch {epoch:>{len(str(self.max_epochs))}}/{self.max_epochs} "
-            f"[{'#' * n_filled}{'.' * (20 - n_filled)}] loss {row['train_loss']:.4f}"
-        )
-        if "valid_loss" in row:
-            line += f"  valid {row['valid_loss']:.4f}"
-        line += f"  {int(left) // 60}:{int(left) % 60:02d} left"
-        sys.stderr.write(f"\r{line}\x1b[K" if is_terminal else f"{line}\n")
-        sys.stderr.flush()
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")
-
-
 def _parameter_groups(
     module: nn.Module, learning_rate: float, weight_decay: float
 ) -> list[dict[str, Any]]:
@@ -477,19 +372,6 @@ def _parameter_groups(
         for parameters, decay in groups
         if parameters
     ]
-
-
-def _draws_noise(module: nn.Module) -> bool:
-    """Say whether a layer of the module draws from torch's own random state in training."""
-    rates = (getattr(layer, name, 0.0) for layer in module.modules() for name in ("p", "dropout"))
-    return any(isinstance(rate, float) and rate > 0 for rate in rates)
-
-
-def _seeded_if(condition: bool, generator: torch.Generator, device: torch.device) -> Any:
-    """Seed torch from the generator where needed, else leave its state and lock alone."""
-    if not condition:
-        return nullcontext()
-    return seeded(int(torch.randint(2**63 - 1, (), generator=generator)), device)
 
 
 def _check_finite(is_finite: bool, what: str, epoch: int, learning_rate: float) -> None:
