@@ -1,11 +1,13 @@
 """The documentation is held to the code: docstrings, pages, links, and code that runs."""
 
 import inspect
+import json
 import re
 import textwrap
 from pathlib import Path
 
 import pytest
+import render_tabular
 from numpydoc.validate import validate
 
 import sklearn_selfattn
@@ -91,10 +93,7 @@ def wine():
 
 @pytest.mark.parametrize("page", ["index.rst", "guide/core.rst", "guide/npt.rst"])
 def test_code_on_the_pages_runs(page, wine):
-    import matplotlib.pyplot as plt
-
     execute(DOCS / page, dict(wine))
-    plt.close("all")
 
 
 def test_api_page_lists_the_public_names():
@@ -122,6 +121,15 @@ def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
     assert not missing
+
+
+def test_benchmark_figures_come_from_the_results_files():
+    """Page and README table are what the results file renders to, to the letter."""
+    results = json.loads((ROOT / "benchmarks" / "results" / "tabular.json").read_text())
+    assert (DOCS / "benchmarks" / "tabular.rst").read_text() == render_tabular.page(results)
+    start, end = render_tabular.README_MARKERS
+    shown = (ROOT / "README.md").read_text().split(start)[1].split(end)[0]
+    assert shown.strip() == render_tabular.readme_table(results).strip()
 
 
 def test_readme_has_exactly_two_set_up_commands():

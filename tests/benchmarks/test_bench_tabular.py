@@ -196,7 +196,6 @@ def test_bundled_table_is_what_scikit_learn_ships():
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(not tabular_data.shared_folder().exists(), reason="shared data absent")
 def test_shared_tables_keep_types_gaps_and_no_copies():
     facts = json.loads((tabular_data.shared_folder() / "tables.json").read_text())
     for name in ("soybean", "autompg", "credit_g", "concrete"):
