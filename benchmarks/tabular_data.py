@@ -74,7 +74,7 @@ class Table:
 
 def shared_folder():
     """Return the folder of shared tables: ``SELFATTN_DATA`` or ``../shared/data``."""
-    return Path(os.environ.get("SELFATTN_DATA", ROOT.parent / "shared" / "data")) / "tabular"
+    return Path(os.environ.get("SELFATTN_DATA") or ROOT.parent / "shared" / "data") / "tabular"
 
 
 def _bundled(name, n_rows=None):
