@@ -31,6 +31,7 @@ import time
 import warnings
 from pathlib import Path
 
+import draw_tabular
 import render_tabular
 import tabular_data
 import tabular_peers
@@ -364,7 +365,7 @@ def main(arguments=None):
     print(render_tabular.terminal_table(results))
     if demo:
         picture = out.parent / "tabular_benchmark.png"
-        render_tabular.draw(results, picture)
+        draw_tabular.draw(results, picture)
         print(f"\nResults: {out}\nPicture: {picture}")
     elif options.render:
         render_tabular.write_page(results, ROOT)

@@ -1,13 +1,12 @@
-"""Turn the results of the tabular benchmark into tables, a page and a picture."""
+"""Turn the results of the tabular benchmark into tables of text and a page."""
 
-import numpy as np
+from draw_tabular import draw
 from tabular_peers import LABELS, SETTINGS
-from tabular_scores import LOSS
+from tabular_scores import LOSS, main_set, mean_cost
 
 README_MARKERS = ("<!-- benchmark-table -->", "<!-- /benchmark-table -->")
-#: Okabe and Ito's palette: told apart by readers with any colour vision.
-COLOURS = {"npt": "#D55E00", "hgb": "#0072B2", "catboost": "#009E73"}
-GREY = "#8A9299"
+#: Names short enough for a terminal of 100 columns.
+SHORT = {**LABELS, "hgb": "HistGB", "forest": "forest", "linear": "linear", "knn": "5-NN"}
 
 
 def _models(results):
@@ -27,13 +26,6 @@ def _mean_of(results, table, model, key):
     return results["summary"]["means"].get(table, {}).get(model, {}).get(key)
 
 
-def _main_set(results):
-    """Return the set of tables that the summary rests on: the ten if all are there."""
-    sets = results["summary"]["sets"]
-    complete = "ten" in sets and len(sets["ten"]["tables"]) == 10
-    return sets["ten" if complete else "all"] if sets else None
-
-
 def loss_rows(results, mark="{}*"):
     """Rows of table name, score and the mean loss of each model, the best one marked."""
     models = _models(results)
@@ -50,14 +42,8 @@ def loss_rows(results, mark="{}*"):
 
 def rank_row(results):
     """Mean rank of each model over the main set; a dash for those that lack results."""
-    ranking = _main_set(results)["ranking"]["mean_rank"]
+    ranking = main_set(results)["ranking"]["mean_rank"]
     return [_number(ranking.get(model)) for model in _models(results)]
-
-
-def _geometric_mean(results, model, key):
-    values = [_mean_of(results, t, model, key) for t in results["summary"]["means"]]
-    values = [max(value, 1e-4) for value in values if value is not None]
-    return float(np.exp(np.mean(np.log(values)))) if values else None
 
 
 def terminal_table(results):
@@ -65,12 +51,12 @@ def terminal_table(results):
     if not results["records"]:
         return "no results"
     models = _models(results)
-    head = ["", "", *(LABELS[model] for model in models)]
+    head = ["", "", *(SHORT[model] for model in models)]
     rows = loss_rows(results)
     rows.append(None)
     rows.append(["mean rank", "", *rank_row(results)])
     for name, key in (("fit", "fit_cpu_s"), ("predict", "predict_cpu_s")):
-        cells = [_number(_geometric_mean(results, model, key)) for model in models]
+        cells = [_number(mean_cost(results, model, key)) for model in models]
         rows.append([name, "CPU s", *cells])
     widths = [max(len(row[i]) for row in [head, *filter(None, rows)]) for i in range(len(head))]
     rule = "─" * (sum(widths) + 2 * len(widths))
@@ -84,6 +70,7 @@ def terminal_table(results):
         lines.append("  ".join(left + right))
     splits = {record["split"] for record in results["records"]}
     lines += [rule, f"Means over {len(splits)} splits 75/25; lower is better; * is the best."]
+    lines += [f"NPT beside {text}" for text in verdicts(results) if text.startswith(LABELS["hgb"])]
     return "\n".join(lines)
 
 
@@ -96,7 +83,7 @@ def _join(names):
 
 def verdicts(results):
     """One sentence for each peer: wins, losses by name, ratio."""
-    main = _main_set(results)
+    main = main_set(results)
     sentences = []
     for peer, versus in main["versus"].get("npt", {}).items():
         if not versus["n_tables"]:
@@ -136,7 +123,7 @@ def _score_grid(results, key, task):
 def page(results):
     """Write the documentation page."""
     models = _models(results)
-    main = _main_set(results)
+    main = main_set(results)
     machine = results["machine"]
     n_splits = len({record["split"] for record in results["records"]})
     title = "NPT and its peers on real tables"
@@ -160,7 +147,7 @@ def page(results):
     ranking = sorted(main["ranking"]["mean_rank"].items(), key=lambda item: item[1])
     costs = [
         [LABELS[m], f"{rank:.2f}",
-         *(_number(_geometric_mean(results, m, k)) for k in ("fit_cpu_s", "predict_cpu_s"))]
+         *(_number(mean_cost(results, m, k)) for k in ("fit_cpu_s", "predict_cpu_s"))]
         for m, rank in ranking
     ]  # fmt: skip
     out.append(_grid(["model", "mean rank", "fit, CPU s", "predict, CPU s"], costs))
@@ -244,7 +231,7 @@ def page(results):
 
 def readme_table(results):
     """Write the short table of the README, losses included."""
-    main = _main_set(results)
+    main = main_set(results)
     ranking = sorted(main["ranking"]["mean_rank"].items(), key=lambda item: item[1])
     lines = [
         f"| model | mean rank of {len(ranking)} | NPT against it: lower / higher loss "
@@ -257,7 +244,7 @@ def readme_table(results):
         if versus:
             beside = [f"{versus['wins']} / {versus['losses']}", f"{versus['loss_ratio']:.2f}"]
         name = f"**{LABELS[model]}**" if model == "npt" else LABELS[model]
-        fit = _number(_geometric_mean(results, model, "fit_cpu_s"))
+        fit = _number(mean_cost(results, model, "fit_cpu_s"))
         lines.append(f"| {name} | {rank:.2f} | {beside[0]} | {beside[1]} | {fit} |")
     n_splits = len({record["split"] for record in results["records"]})
     lines.append(
@@ -283,112 +270,3 @@ def write_page(results, root):
         readme.write_text(f"{before}{start}\n{readme_table(results)}\n{end}{after}")
     else:
         print(f"README.md has no {start} ... {end}: left as it is")
-
-
-# ------------------------------------------------------------------ picture
-
-
-def _draw_ratios(axes, results, limit=8.0):
-    """Draw each model's loss relative to HistGradientBoosting, one line per table."""
-    means = results["summary"]["means"]
-    models = _models(results)
-    tables = [table for table in means if "hgb" in means[table]]
-    shown = set()
-    for row, table in enumerate(tables):
-        loss = LOSS[means[table]["hgb"]["task"]]
-        base = means[table]["hgb"][loss]
-        ratios = {m: means[table][m][loss] / base for m in models if m in means[table]}
-        axes.plot([1 / limit, limit], [row, row], color="#EEF0F2", lw=7, zorder=0)
-        # The models with a colour come last and lie on top.
-        for model in sorted(ratios, key=lambda m: (m in COLOURS, m == "npt")):
-            if model == "hgb":
-                continue
-            own = model in COLOURS
-            ratio = np.clip(ratios[model], 1 / limit, limit)
-            beyond = ratio != ratios[model]
-            marker = {True: ">" if ratios[model] > 1 else "<"}.get(beyond, "o" if own else "|")
-            label = LABELS[model] if own else "other models"
-            axes.plot(
-                ratio, row, ls="", marker=marker, clip_on=False,
-                ms={"npt": 10}.get(model, 7 if own or not beyond else 4.5),
-                mew=0.8 if own or beyond else 1.6,
-                mec="white" if own else GREY, color=COLOURS.get(model, GREY),
-                zorder=3 if own else 2, label=None if label in shown else label,
-            )  # fmt: skip
-            shown.add(label)
-    axes.axvline(1, color=COLOURS["hgb"], lw=1.5, zorder=1)
-    axes.text(1, -0.85, LABELS["hgb"], color=COLOURS["hgb"], ha="center", va="bottom", fontsize=9)
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(1 / limit, limit)
-    ticks = [0.125, 0.25, 0.5, 1, 2, 4, 8]
-    axes.set_xticks(ticks, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
-    axes.minorticks_off()
-    axes.set_ylim(len(tables) - 0.4, -0.9)
-    names = [f"{t}  ({'log loss' if LOSS[means[t]['hgb']['task']] == 'log_loss' else 'RMSE'})"
-             for t in tables]  # fmt: skip
-    axes.set_yticks(range(len(tables)), names)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("loss relative to HistGradientBoosting  (← better)")
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False,
-        handletextpad=0.3, columnspacing=1.4, fontsize=9,
-    )  # fmt: skip
-
-
-def _place_labels(points, height):
-    """Shift labels at nearly the same place apart, in units of the vertical axis."""
-    placed = []
-    for name, x, y in sorted(points, key=lambda point: point[2]):
-        at = y
-        for _, other_x, other_y in placed:
-            if abs(np.log10(x / other_x)) < 0.75 and at - other_y < height:
-                at = other_y + height
-        placed.append((name, x, at))
-    return {name: at for name, _, at in placed}
-
-
-def _draw_ranks(axes, results):
-    """Draw mean rank against time to fit, each point with its name."""
-    ranking = _main_set(results)["ranking"]["mean_rank"]
-    points = [(m, _geometric_mean(results, m, "fit_cpu_s"), rank) for m, rank in ranking.items()]
-    labels = _place_labels(points, height=(len(points) + 1) / 22)
-    for model, seconds, rank in points:
-        colour = COLOURS.get(model, GREY)
-        axes.plot(seconds, rank, "o", ms=10 if model == "npt" else 7, color=colour, mec="white")
-        axes.annotate(
-            LABELS[model], (seconds, labels[model]), xytext=(8, 0), textcoords="offset points",
-            va="center", fontsize=9, color=COLOURS.get(model, "#4A5157"),
-            weight="bold" if model == "npt" else "normal",
-        )  # fmt: skip
-    seconds = [point[1] for point in points]
-    axes.set_xscale("log")
-    axes.set_xlim(min(seconds) / 2, max(seconds) * 12)
-    axes.set_ylim(max(ranking.values()) + 0.6, min(1.0, min(ranking.values())) - 0.3)
-    axes.set_xlabel("CPU seconds to fit (geometric mean)")
-    axes.set_ylabel(f"mean rank of {len(points)} models  (better ↑)")
-    axes.grid(color="#EEF0F2")
-    axes.set_axisbelow(True)
-
-
-def draw(results, path):
-    """Draw the picture of the benchmark into a file.
-
-    Left: the loss of each model relative to HistGradientBoosting, table by table.
-    Right: mean rank against CPU seconds to fit.
-    """
-    from matplotlib.figure import Figure
-
-    n_tables = len(results["summary"]["means"])
-    figure = Figure(figsize=(11, 3.2 + 0.24 * n_tables), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
-    _draw_ratios(left, results)
-    _draw_ranks(right, results)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color("#B5BBC0")
-        axes.tick_params(color="#B5BBC0", labelcolor="#2B3035")
-    left.spines["left"].set_visible(False)
-    left.set_title("Loss on each table", loc="left", fontsize=11)
-    right.set_title("Score and time", loc="left", fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)

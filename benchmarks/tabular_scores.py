@@ -231,3 +231,17 @@ def summarise(records, table_sets, references=("npt", "hgb")):
             },
         }
     return {"means": table_means(records), "sets": sets}
+
+
+def main_set(results):
+    """Return the set of tables that the summary rests on: the ten if all are there."""
+    sets = results["summary"]["sets"]
+    complete = "ten" in sets and len(sets["ten"]["tables"]) == 10
+    return sets["ten" if complete else "all"] if sets else None
+
+
+def mean_cost(results, model, key):
+    """Geometric mean of a cost over the tables that ranks rest on; at least .1 ms each."""
+    means = [results["summary"]["means"][table] for table in main_set(results)["tables"]]
+    values = [by_model[model][key] for by_model in means if model in by_model]
+    return float(np.exp(np.mean(np.log(np.maximum(values, 1e-4))))) if values else None
