@@ -349,7 +349,10 @@ def main(arguments=None):
     out = options.out or folder / ("results.json" if demo else "tabular.json")
     tables = options.tables or list(tabular_data.BUNDLED if demo else TABLE_SETS["all"])
     models = options.models or list(tabular_peers.CORE if demo else tabular_peers.MODELS)
-    models = [m for m in tabular_peers.MODELS if m in models and tabular_peers.installed(m)]
+    absent = [model for model in models if not tabular_peers.installed(model)]
+    if absent:
+        print(f"not installed, left out: {', '.join(absent)}", file=sys.stderr)
+    models = [m for m in tabular_peers.MODELS if m in models and m not in absent]
     splits = range(options.splits or (DEMO_SPLITS if demo else 5))
     command = None
     facts = {}
