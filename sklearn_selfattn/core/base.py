@@ -268,11 +268,11 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
                 f"or 'cuda:1', got {self.device!r}."
             ) from None
         is_there = {
-            "cpu": lambda: True,
-            "cuda": lambda: (device.index or 0) < torch.cuda.device_count(),
-            "mps": torch.backends.mps.is_available,
+            "cpu": True,
+            "cuda": (device.index or 0) < torch.cuda.device_count(),
+            "mps": torch.backends.mps.is_available(),
         }
-        if not is_there.get(device.type, lambda: False)():
+        if not is_there.get(device.type, False):
             raise ValueError(f"device={self.device!r} is not available on this machine.")
         return device
 
@@ -420,13 +420,15 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         """
         return {"module_": self._place(module, next(module.parameters()).device)}
 
-    def _forward_rows(self, inputs):
-        """Call `module_` on rows, some thousand at a time.
+    def _forward_rows(self, inputs, forward=None):
+        """Call `module_`, or a method of it, on rows, some thousand at a time.
 
         Parameters
         ----------
         inputs : ndarray of shape (n_samples, ...)
             Rows for the module.
+        forward : callable, default=None
+            The method of the module; None calls the module itself.
 
         Returns
         -------
@@ -434,9 +436,10 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
             Its outputs.
         """
         parameter = next(self.module_.parameters())
+        forward = self.module_ if forward is None else forward
         with torch.inference_mode():
             outputs = [
-                self.module_(torch.as_tensor(part, dtype=parameter.dtype, device=parameter.device))
+                forward(torch.as_tensor(part, dtype=parameter.dtype, device=parameter.device))
                 for part in np.split(inputs, range(PREDICT_ROWS, len(inputs), PREDICT_ROWS))
             ]
             return torch.cat(outputs).to("cpu", torch.float64).numpy()

@@ -1,6 +1,7 @@
 """The columns of an array or a frame, each as floats or as Python objects."""
 
 from numbers import Number
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -11,19 +12,24 @@ class Column:
 
     __slots__ = ("is_category", "order", "values")
 
-    def __init__(self, values, is_category, order=None):
+    def __init__(
+        self,
+        values: np.ndarray | list[Any],
+        is_category: bool,
+        order: list[Any] | None = None,
+    ) -> None:
         self.values = values  # ndarray of float64, or list of objects
         self.is_category = is_category
         self.order = order  # categories in their order, for ordered types
 
 
-def frame_library(X):
+def frame_library(X: Any) -> Any:
     """Name the library of an eager frame, None for anything else."""
     frame = nw.from_native(X, pass_through=True)
     return frame.implementation.value if isinstance(frame, nw.DataFrame) else None
 
 
-def frame_schema(X):
+def frame_schema(X: Any) -> tuple[Any, list[tuple[Any, Any]]]:
     """Look at a frame through narwhals: one face for pandas, polars and pyarrow."""
     try:
         frame = nw.from_native(X, eager_only=True)
@@ -32,10 +38,10 @@ def frame_schema(X):
         raise ValueError(f"The column names of X have to be unique. {error}") from None
 
 
-def read_columns(X):
+def read_columns(X: Any) -> tuple[list[str | int], list[Column]]:
     """Return the names and the columns of a frame or an array."""
     if isinstance(X, np.ndarray):
-        names = list(range(X.shape[1]))
+        names: list[str | int] = list(range(X.shape[1]))
         if X.dtype.kind in "fiu":
             return names, [Column(column, False) for column in X.T.astype(np.float64)]
         return names, [_read_objects(column.tolist(), name) for name, column in enumerate(X.T)]
@@ -44,7 +50,7 @@ def read_columns(X):
     return names, [_read_series(frame[:, j], *item) for j, item in enumerate(schema)]
 
 
-def _read_series(series, name, dtype):
+def _read_series(series: Any, name: str, dtype: Any) -> Column:
     """Return one column of a frame."""
     if dtype.is_numeric():
         values = series.to_numpy()
@@ -65,7 +71,7 @@ def _read_series(series, name, dtype):
     return _read_objects(values, name)
 
 
-def _read_objects(values, name):
+def _read_objects(values: list[Any], name: str | int) -> Column:
     """Decide by its cells what a column of Python objects holds."""
     kinds = {type(value) for value in values if not is_missing(value)}
     for kind in kinds:
@@ -87,7 +93,7 @@ def _read_objects(values, name):
 _KINDS = "a cell has to be a string or a number"
 
 
-def dates_message(name, kind):
+def dates_message(name: str | int, kind: object) -> str:
     """Say what to do about a column of dates."""
     return (
         f"Column {name!r} holds dates or durations ({kind}), which are neither numbers nor "
@@ -96,7 +102,7 @@ def dates_message(name, kind):
     )
 
 
-def is_missing(value):
+def is_missing(value: Any) -> bool:
     """Say whether a cell is None, NaN, `pandas.NA` or `NaT`."""
     if value is None:
         return True
@@ -105,7 +111,7 @@ def is_missing(value):
     return type(value).__name__ in ("NAType", "NaTType")
 
 
-def to_numbers(values, name):
+def to_numbers(values: np.ndarray | list[Any], name: str | int) -> np.ndarray:
     """Return the cells of a numeric column as floats, NaN where they are missing."""
     if isinstance(values, np.ndarray):
         return values.astype(np.float64)

@@ -1,12 +1,20 @@
 """Rows to train on, and rows held out to know when to stop."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 
-def hold_out(n_rows, fraction, seed, *, stratify=None, groups=None):
+def hold_out(
+    n_rows: int,
+    fraction: float,
+    seed: int,
+    *,
+    stratify: np.ndarray | None = None,
+    groups: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose rows to train on and rows to hold out.
 
     Parameters
@@ -35,7 +43,8 @@ def hold_out(n_rows, fraction, seed, *, stratify=None, groups=None):
         if len(np.unique(groups)) < 2:
             return _too_few(rows, "group")
         splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-        return next(splitter.split(rows, groups=groups))
+        train, valid = next(splitter.split(rows, groups=groups))
+        return train, valid
     eligible = rows
     if stratify is not None:
         counts = np.bincount(stratify)
@@ -50,6 +59,6 @@ def hold_out(n_rows, fraction, seed, *, stratify=None, groups=None):
     return np.setdiff1d(rows, valid), np.sort(valid)
 
 
-def _too_few(rows, unit):
+def _too_few(rows: np.ndarray, unit: str) -> tuple[np.ndarray, np.ndarray]:
     warnings.warn(f"Early stopping is off: there is no {unit} to spare to hold out.", stacklevel=2)
     return rows, rows[:0]

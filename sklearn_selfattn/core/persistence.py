@@ -9,7 +9,7 @@ import torch
 import sklearn_selfattn
 
 
-def current_versions():
+def current_versions() -> dict[str, str]:
     """Return the versions that a saved estimator carries."""
     return {
         "sklearn_selfattn": sklearn_selfattn.__version__,
@@ -18,7 +18,7 @@ def current_versions():
     }
 
 
-def warn_of_other_version(name, versions):
+def warn_of_other_version(name: str, versions: dict[str, str]) -> None:
     """Warn when an estimator was saved by another version of this package."""
     saved, here = versions["sklearn_selfattn"], sklearn_selfattn.__version__
     if saved != here:
@@ -31,7 +31,7 @@ def warn_of_other_version(name, versions):
         )
 
 
-def to_small_array(tensor):
+def to_small_array(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor as an array, in float32 where that loses nothing.
 
     What was trained in float32 and is kept in float64 for exact predictions is saved in half

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -227,7 +227,7 @@ def weighted_row_loss(criterion: Callable[[Tensor, Tensor], Tensor]) -> Loss:
         row_loss = criterion(module(*inputs), y)  # (n,)
         value = (row_loss * weight).sum() / weight.sum()
         if module.training and hasattr(module, "penalty"):
-            value = value + module.penalty()
+            value = value + module.penalty()  # type: ignore[operator]
         return value
 
     return loss
@@ -340,7 +340,7 @@ class _Net(NeuralNet):
         def closure() -> Tensor:
             self.optimizer_.zero_grad(set_to_none=True)
             value = self._loss(self.module_, batch)  # ()
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             values.append(value.detach())
             if self._clip_norm is not None:
                 nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
@@ -360,8 +360,9 @@ def _parameter_groups(
     module: nn.Module, learning_rate: float, weight_decay: float
 ) -> list[dict[str, Any]]:
     """Sort the parameters into those that decay and those that do not."""
-    spared = getattr(module, "no_weight_decay", frozenset())
-    decayed, kept = [], []
+    spared: Collection[str] = getattr(module, "no_weight_decay", ())
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             is_bias = parameter.ndim < 2 or name.endswith("bias")
