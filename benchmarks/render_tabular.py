@@ -27,14 +27,19 @@ def _mean_of(results, table, model, key):
 
 
 def loss_rows(results, mark="{}*"):
-    """Rows of table name, score and the mean loss of each model, the best one marked."""
+    """Rows of table name, score and the mean loss of each model, the best one marked.
+
+    A mean over fewer splits than the others' bears a dagger and is never called the best.
+    """
     models = _models(results)
     rows = []
     for table, by_model in results["summary"]["means"].items():
         loss = LOSS[next(iter(by_model.values()))["task"]]
         values = {m: by_model[m][loss] for m in models if m in by_model}
-        best = min(values, key=values.get)
-        cells = [_number(values.get(model)) for model in models]
+        n_splits = max(entry["n_splits"] for entry in by_model.values())
+        partial = {m for m in values if by_model[m]["n_splits"] < n_splits}
+        best = min(values.keys() - partial, key=values.get)
+        cells = [_number(values.get(m)) + ("†" if m in partial else "") for m in models]
         cells[models.index(best)] = mark.format(cells[models.index(best)])
         rows.append([table, {"log_loss": "log loss", "rmse": "RMSE"}[loss], *cells])
     return rows
@@ -70,6 +75,8 @@ def terminal_table(results):
         lines.append("  ".join(left + right))
     splits = {record["split"] for record in results["records"]}
     lines += [rule, f"Means over {len(splits)} splits 75/25; lower is better; * is the best."]
+    if any("†" in cell for row in rows if row for cell in row):
+        lines += ["† not all splits were run."]
     lines += [f"NPT beside {text}" for text in verdicts(results) if text.startswith(LABELS["hgb"])]
     return "\n".join(lines)
 
@@ -85,7 +92,9 @@ def verdicts(results):
     """One sentence for each peer: wins, losses by name, ratio."""
     main = main_set(results)
     sentences = []
-    for peer, versus in main["versus"].get("npt", {}).items():
+    peers = main["versus"].get("npt", {})
+    for peer in [model for model in LABELS if model in peers]:
+        versus = peers[peer]
         if not versus["n_tables"]:
             continue
         lost = [t for t in main["tables"] if versus["ratios"].get(t, 0) > 1]
@@ -169,7 +178,9 @@ def page(results):
                 f"Worst cases against HistGradientBoosting: {ratio:.2f} times its RMSE "
                 f"({table_r}); AUC {auc:+.3f} ({table_a}).\n"
             )
-    out.append("Loss\n----\n\nMean over the splits, lower is better, the best in bold.\n")
+    out.append(
+        "Loss\n----\n\nMean over the splits, lower is better, the best in bold; † not all splits.\n"
+    )
     head = ["table", "score", *(LABELS[model] for model in models)]
     out.append(_grid(head, loss_rows(results, "**{}**")))
     for heading, key, task in (

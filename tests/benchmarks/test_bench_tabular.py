@@ -398,6 +398,17 @@ def test_losses_are_told_as_plainly_as_wins(results):
     assert "| 1 / 2 |" in row
 
 
+def test_mean_over_fewer_splits_is_marked_and_not_the_best(results):
+    lucky = record("iris", 0, "mlp", 0.01, task="classification", auc=1, accuracy=1, ece=0)
+    records = [*results["records"], lucky]
+    results["summary"] = tabular_scores.summarise(records, bench_tabular.TABLE_SETS)
+    text = render_tabular.terminal_table(results)
+    assert "0.01†" in text
+    assert "0.1*" in text
+    assert "not all splits" in text
+    assert "mlp" not in results["summary"]["sets"]["all"]["ranking"]["mean_rank"]
+
+
 def test_readme_is_filled_between_its_markers(results, tmp_path):
     start, end = render_tabular.README_MARKERS
     readme = tmp_path / "README.md"
