@@ -222,7 +222,12 @@ def validate_table(estimator, X, *, reset):
         Frames are returned as they are, everything else as an array.
     """
     if frame_library(X) is not None:
-        frame_schema(X)  # refuse repeated names before anything is stored
+        frame, _ = frame_schema(X)  # refuses repeated names before anything is stored
+        if not len(frame):
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={frame.shape}) while a minimum of 1 is "
+                f"required by {type(estimator).__name__}."
+            )
         return validate_data(estimator, X, reset=reset, skip_check_array=True)
     if isinstance(X, (list, tuple)) and np.asarray(X).dtype.kind in "US":
         X = np.asarray(X, dtype=object)  # numpy would turn the numbers beside text into text

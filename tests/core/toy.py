@@ -31,9 +31,7 @@ class TableTransformer(nn.Module):
         self.codes = nn.Parameter(torch.randn(n_codes, d_model)) if n_codes else None
         offsets = np.concatenate([[0], np.cumsum(n_categories)[:-1]])
         self.register_buffer("offsets", torch.as_tensor(offsets), persistent=False)
-        self.register_buffer(
-            "is_categorical", torch.as_tensor(n_categories > 0), persistent=False
-        )
+        self.register_buffer("is_categorical", torch.as_tensor(n_categories > 0), persistent=False)
         self.attend = nn.ModuleList(nn.Linear(d_model, 3 * d_model) for _ in range(n_layers))
         self.mix = nn.ModuleList(nn.Linear(d_model, d_model) for _ in range(n_layers))
         self.head = nn.Linear(d_model, n_outputs)
@@ -162,19 +160,14 @@ class TableTransformerTransformer(SelfAttentionTransformerMixin, ToyBase):
         split_seed, *seeds = self._draw_seeds()
         rows = self._split_validation(len(values), split_seed)
         self._mean, self._std = weighted_mean_and_scale(values[rows[0]])
-        self._n_outputs = self.n_features_in_
+        self._n_outputs, self._n_features_out = self.n_features_in_, self.d_model
         target = np.nan_to_num((values - self._mean) / self._std)
         ones = np.ones(len(values))
         return self._fit_scaled(values, target, ones, _row_squared_error, rows, seeds, X, y)
 
-    @property
-    def _n_features_out(self):
-        return self.d_model
-
     def _raw_transform(self, X):
-        values = torch.as_tensor(self._scale(self._encode_table(X, reset=False)))
-        with torch.inference_mode():
-            return self.module_.embed(values).numpy()
+        values = self._scale(self._encode_table(X, reset=False))
+        return self._forward_rows(values, self.module_.embed)
 
 
 def _cross_entropy(output, target):
