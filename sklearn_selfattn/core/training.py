@@ -276,8 +276,10 @@ class _Net(NeuralNet):
         if self.optimizer == "adamw":
             fused = torch.device(self.device).type in ("cpu", "cuda")
             self.optimizer_ = torch.optim.AdamW(groups, fused=fused)
-        else:
+        elif callable(self.optimizer):
             self.optimizer_ = self.optimizer(groups)
+        else:
+            raise ValueError(f"optimizer has to be 'adamw' or callable, got {self.optimizer!r}.")
         return self
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, None]:
@@ -322,7 +324,7 @@ class _Net(NeuralNet):
                     group["lr"] = base_rate * factor
             self.notify("on_batch_begin", batch=batch, training=True)
             value = self.train_step(batch)
-            self.notify("on_batch_end", batch=batch, training=True, loss=value)
+            self.notify("on_batch_end", batch=batch, training=True, loss=value, y_pred=None)
             total = value if total is None else total + value
             step += 1
         if total is None:
