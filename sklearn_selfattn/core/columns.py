@@ -1,5 +1,6 @@
 """The columns of an array or a frame, each as floats or as Python objects."""
 
+import datetime
 from numbers import Number
 from typing import Any
 
@@ -29,15 +30,6 @@ def frame_library(X: Any) -> Any:
     return frame.implementation.value if isinstance(frame, nw.DataFrame) else None
 
 
-def frame_schema(X: Any) -> tuple[Any, list[tuple[Any, Any]]]:
-    """Look at a frame through narwhals: one face for pandas, polars and pyarrow."""
-    try:
-        frame = nw.from_native(X, eager_only=True)
-        return frame, list(frame.schema.items())
-    except nw.exceptions.DuplicateError as error:
-        raise ValueError(f"The column names of X have to be unique. {error}") from None
-
-
 def read_columns(X: Any) -> tuple[list[str | int], list[Column]]:
     """Return the names and the columns of a frame or an array."""
     if isinstance(X, np.ndarray):
@@ -45,7 +37,8 @@ def read_columns(X: Any) -> tuple[list[str | int], list[Column]]:
         if X.dtype.kind in "fiu":
             return names, [Column(column, False) for column in X.T.astype(np.float64)]
         return names, [_read_objects(column.tolist(), name) for name, column in enumerate(X.T)]
-    frame, schema = frame_schema(X)
+    frame = nw.from_native(X, eager_only=True)  # one face for pandas, polars and pyarrow
+    schema = list(frame.schema.items())
     names = [name for name, _ in schema]
     return names, [_read_series(frame[:, j], *item) for j, item in enumerate(schema)]
 
@@ -75,7 +68,7 @@ def _read_objects(values: list[Any], name: str | int) -> Column:
     """Decide by its cells what a column of Python objects holds."""
     kinds = {type(value) for value in values if not is_missing(value)}
     for kind in kinds:
-        if issubclass(kind, (np.datetime64, np.timedelta64)) or kind.__module__ == "datetime":
+        if issubclass(kind, _DATES):
             raise TypeError(dates_message(name, kind.__name__))
         if issubclass(kind, complex):
             raise ValueError(f"Complex data not supported\nColumn {name!r} holds complex numbers.")
@@ -91,6 +84,13 @@ def _read_objects(values: list[Any], name: str | int) -> Column:
 
 
 _KINDS = "a cell has to be a string or a number"
+_DATES = (
+    datetime.date,  # and with it datetime and pandas' Timestamp
+    datetime.time,
+    datetime.timedelta,
+    np.datetime64,
+    np.timedelta64,
+)
 
 
 def dates_message(name: str | int, kind: object) -> str:

@@ -1,6 +1,7 @@
 """Tables as they come, turned into numbers: arrays, lists, pandas, polars."""
 
 from collections import Counter
+from numbers import Number
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -11,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .columns import (
     dates_message,
     frame_library,
-    frame_schema,
     is_missing,
     read_columns,
     to_numbers,
@@ -222,10 +222,9 @@ def validate_table(estimator, X, *, reset):
         Frames are returned as they are, everything else as an array.
     """
     if frame_library(X) is not None:
-        frame, _ = frame_schema(X)  # refuses repeated names before anything is stored
-        if not len(frame):
+        if not len(X):
             raise ValueError(
-                f"Found array with 0 sample(s) (shape={frame.shape}) while a minimum of 1 is "
+                f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
                 f"required by {type(estimator).__name__}."
             )
         return validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -246,10 +245,9 @@ def _find_categories(column, name, max_categories):
     if column.order is not None:
         found = [category for category in column.order if category in counts]
     else:
-        try:
-            found = sorted(counts)
-        except TypeError:  # numbers beside text: numbers first, each kind in its order
-            found = sorted(counts, key=lambda value: (isinstance(value, str), str(value)))
+        # Numbers first, then text: one column may hold both.
+        texts = [value for value in counts if not isinstance(value, Number)]
+        found = sorted(set(counts) - set(texts)) + sorted(texts, key=str)
     if len(found) <= max_categories:
         return _object_array(found), _object_array([])
     by_count = sorted(found, key=lambda category: -counts[category])  # stable: ties stay sorted
@@ -261,10 +259,9 @@ def _find_categories(column, name, max_categories):
 
 def _to_codes(values, name, categories, rare):
     """Return the code of every cell, NaN where it has none."""
-    codes = {category: code for code, category in enumerate(categories)}
-    if len(rare):
-        del codes[OTHER]
-        codes.update(dict.fromkeys(rare, len(categories) - 1))
+    own = categories[:-1] if len(rare) else categories
+    codes = {category: code for code, category in enumerate(own)}
+    codes.update(dict.fromkeys(rare, len(own)))
     if isinstance(values, np.ndarray):
         if np.isinf(values).any():
             return values  # refused by the caller, with scikit-learn's words
