@@ -19,7 +19,12 @@ import skops.io
 import torch
 from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks, get_tags
@@ -187,11 +192,7 @@ def test_odd_rows_are_predicted(make):
     as_category = frame.assign(colour=frame["colour"].astype("category"))
     for X in (odd, odd.head(1), frame.head(3).assign(colour=None)):
         assert all(np.isfinite(output).all() for output in outputs(estimator, X))
-    assert_same_outputs_of(estimator, frame, as_category)
-
-
-def assert_same_outputs_of(estimator, X, other):
-    for a, b in zip(outputs(estimator, X), outputs(estimator, other), strict=True):
+    for a, b in zip(outputs(estimator, frame), outputs(estimator, as_category), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -350,6 +351,44 @@ def test_pipeline_and_set_output(make):
         frame = small(make).set_output(transform="polars").fit(X, y).transform(X)
         assert isinstance(frame, pl.DataFrame)
         assert frame.columns == list(direct.get_feature_names_out())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        BaggingClassifier,
+        CalibratedClassifierCV,
+        FrozenEstimator,
+        StackingClassifier,
+        VotingClassifier,
+    ],
+)
+@pytest.mark.parametrize("make", [cls for cls in ESTIMATORS if is_classifier(cls())])
+def test_classifiers_inside_others(make, kind):
+    X, y = numbers()
+    if kind is FrozenEstimator:
+        combined = kind(small(make).fit(X, y))
+    elif kind in (StackingClassifier, VotingClassifier):
+        combined = kind([("one", small(make)), ("two", small(make, random_state=1))])
+    else:
+        combined = kind(small(make), **{"random_state": 0} if kind is BaggingClassifier else {})
+    assert combined.fit(X, y).predict(X).shape == y.shape
+    assert combined.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize("make", [cls for cls in ESTIMATORS if hasattr(cls, "predict")])
+def test_tools_of_model_selection(make):
+    X, y = numbers()
+    y = target_for(make, y)
+    method = "predict_proba" if is_classifier(make()) else "predict"
+    assert len(cross_val_predict(small(make), X, y, cv=3, method=method)) == len(X)
+    sizes, _, scores = learning_curve(small(make), X, y, cv=3, train_sizes=[0.5, 1.0])
+    assert scores.shape == (2, 3)
+    assert sizes.tolist() == [20, 40]
+    importances = permutation_importance(small(make).fit(X, y), X, y, n_repeats=3, random_state=0)
+    assert importances.importances_mean.argmax() == 0  # the target depends on the first column
+    columns = ColumnTransformer([("pick", "passthrough", [0, 1])])
+    assert make_pipeline(columns, small(make)).fit(X, y).predict(X).shape == y.shape
 
 
 @every_estimator
