@@ -8,13 +8,14 @@ Attention weights show where a model *could* have found its answer. An intervent
 The task follows section 4.2 of the paper (`arXiv:2106.02584 <https://arxiv.org/abs/2106.02584>`_).
 Every row has a twin in the table. The twin's label is the row's label plus one, so that the answer
 can be had neither from the features alone nor by copying: the model must find the twin, read its
-label and take one away.
+label and take one away. The last column tells which of the two a row is.
 """
 
 # %%
 # Twins
 # -----
-# The target is noise: features say nothing about it. Whoever predicts it has looked it up.
+# Half of what the target does is noise, about which the features say nothing. Whoever predicts it has
+# looked it up.
 
 import numpy as np
 
@@ -23,9 +24,10 @@ rng = np.random.default_rng(0)
 
 def make_pairs(n_pairs):
     """Return rows, their targets, and the same rows again with targets one higher."""
-    X = rng.normal(size=(n_pairs, 4))
-    y = rng.normal(size=n_pairs)
-    return X, y, X.copy(), y + 1.0
+    X = rng.normal(size=(n_pairs, 10))
+    y = np.sin(2 * X[:, 0]) + 0.7 * X[:, 1] + rng.normal(size=n_pairs)
+    is_twin = np.ones((n_pairs, 1))
+    return np.hstack([X, 0 * is_twin]), y, np.hstack([X, is_twin]), y + 1.0
 
 
 X, y, X_twin, y_twin = make_pairs(600)
