@@ -14,8 +14,8 @@ label and take one away. The last column tells which of the two a row is.
 # %%
 # Twins
 # -----
-# Half of what the target does is noise, about which the features say nothing. Whoever predicts it has
-# looked it up.
+# Half of what the target does is noise, about which the features say nothing. Whoever predicts it
+# has looked it up.
 
 import numpy as np
 
