@@ -170,6 +170,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         names, columns = read_columns(X)
         chosen = _chosen_columns(self.categorical_features, len(columns), feature_names)
         self.frame_library = frame_library(X)
+        if feature_names is not None:  # an estimator's encoder has to know them too
+            self.feature_names_in_ = feature_names
         self.categories_, self._rare = [], []
         for name, column, is_chosen in zip(names, columns, chosen, strict=True):
             is_category = column.is_category if is_chosen is None else is_chosen

@@ -33,6 +33,7 @@ def train(
     optimizer: str | OptimizerMaker = "adamw",
     schedule: Callable[[float], float] | None = None,
     clip_norm: float | None = None,
+    average: float = 0.0,
     n_iter_no_change: int | None = None,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
@@ -74,6 +75,10 @@ def train(
         after this fraction of all steps, between 0 and 1.
     clip_norm : float, default=None
         The most that the norm of the whole gradient may be; longer ones are shortened.
+    average : float, default=0.0
+        Decay of the running average of the weights, which is what is validated and kept: the
+        noise of the last steps averages out. In step t at most ``(1 + t) / (10 + t)``, so that the
+        initial weights are soon forgotten. 0 keeps the weights themselves.
     n_iter_no_change : int, default=None
         Stop when `validate` has not improved for so many epochs.
     generator : torch.Generator
@@ -148,7 +153,7 @@ def train(
         verbose=0,
         device=device,
     )
-    net.start(batches, loss, validate, weight_decay, schedule, clip_norm, generator)
+    net.start(batches, loss, validate, weight_decay, schedule, clip_norm, average, generator)
     noise = seeded_if(draws_noise(module), generator, torch.device(device))
     with noise:
         net.partial_fit(X, y)
@@ -248,6 +253,7 @@ class _Net(NeuralNet):
         weight_decay: float,
         schedule: Callable[[float], float] | None,
         clip_norm: float | None,
+        average: float,
         generator: torch.Generator,
     ) -> None:
         """Take what an epoch needs, and initialise module and optimiser."""
@@ -257,6 +263,7 @@ class _Net(NeuralNet):
         self._weight_decay = weight_decay
         self._schedule = schedule
         self._clip_norm = clip_norm
+        self._average = average
         self._generator = generator
         self._n_steps = len(batches) if hasattr(batches, "__len__") else None
         self.initialize()
@@ -264,6 +271,11 @@ class _Net(NeuralNet):
             item for item in self.module_.named_parameters() if item[1].requires_grad
         ]
         self._parameters = [parameter for _, parameter in self._named_parameters]
+        # While steps are taken the module holds the weights and this their average; between
+        # epochs it is the other way round.
+        self._set_aside = [p.detach().clone() for p in self._parameters] if average else []
+        self._steps_averaged = 0
+        self._holds_average = False
         self._base_rates = [group["lr"] for group in self.optimizer_.param_groups]
 
     @property
@@ -314,6 +326,8 @@ class _Net(NeuralNet):
             rows[-2]["batches"].clear()  # who wanted a step's row has read it by now
         self._epoch_row = rows[-1]
         self.module_.train()
+        if self._holds_average:
+            self._swap_average()
         epoch, total, step = len(self.history_) - 1, None, 0
         for batch in self._batches(self._generator):
             if self._schedule is not None:
@@ -324,16 +338,39 @@ class _Net(NeuralNet):
                     group["lr"] = base_rate * factor
             self.notify("on_batch_begin", batch=batch, training=True)
             value = self.train_step(batch)
+            if self._average:
+                self._update_average()
             self.notify("on_batch_end", batch=batch, training=True, loss=value, y_pred=None)
             total = value if total is None else total + value
             step += 1
         if total is None:
             raise ValueError("batches(generator) gave no batch.")
+        self._show_average()
         self._n_steps = step
         mean = float(total) / step
         _check_finite(math.isfinite(mean), "the training loss", epoch + 1, self.lr)
         self._epoch_row["train_loss"] = mean
         self._epoch_row["lr"] = float(self.optimizer_.param_groups[0]["lr"])
+
+    def _update_average(self) -> None:
+        self._steps_averaged += 1
+        step = self._steps_averaged
+        decay = min(self._average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(self._set_aside, self._parameters, 1 - decay)
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
+        """Put the average in the module when an interrupt has kept it out, before callbacks."""
+        self._show_average()
+
+    def _show_average(self) -> None:
+        if self._steps_averaged and not self._holds_average:
+            self._swap_average()
+
+    def _swap_average(self) -> None:
+        self._holds_average = not self._holds_average
+        for i, parameter in enumerate(self._parameters):
+            parameter.data, self._set_aside[i] = self._set_aside[i], parameter.data
 
     def train_step(self, batch: Any, **fit_params: Any) -> Tensor:
         """Take one step; the optimiser may evaluate the closure more than once."""

@@ -165,6 +165,48 @@ def test_clip_norm_bounds_the_step(data):
     assert (weights_of(module) - before).norm().item() == pytest.approx(0.1 * 0.5, rel=1e-5)
 
 
+def test_average_is_the_running_average_of_the_weights(data):
+    decay, passed = 0.8, []
+
+    class Note(Callback):
+        def on_grad_computed(self, net, **kw):  # the weights before each step
+            passed.append(weights_of(net.module_))
+
+    averaged, plain, seen = make_module(), make_module(), []
+
+    def validate(module):
+        seen.append(weights_of(module))
+        return -len(seen)
+
+    fit(averaged, data, average=decay, validate=validate)
+    fit(plain, data, callbacks=[Note()])
+    steps = [*passed[1:], weights_of(plain)]  # after each step: averaging changes no step
+    expected, after_step = passed[0], []
+    for t, weights in enumerate(steps, start=1):
+        share = min(decay, (1 + t) / (10 + t))
+        expected = share * expected + (1 - share) * weights
+        after_step.append(expected)
+    assert torch.allclose(weights_of(averaged), expected, rtol=0, atol=1e-12)
+    assert (expected - weights_of(plain)).abs().max() > 1e-3  # not the weights themselves
+    for epoch, weights in enumerate(seen, start=1):  # what is validated is the average too
+        end = after_step[epoch * len(steps) // len(seen) - 1]
+        assert torch.allclose(weights, end, rtol=0, atol=1e-12)
+
+
+def test_ctrl_c_in_an_epoch_leaves_the_average(data):
+    class Interrupt(Callback):
+        def on_batch_end(self, net, **kw):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    averaged, plain = make_module(), make_module()
+    fit(averaged, data, average=0.999, callbacks=[Interrupt()])
+    fit(plain, data, callbacks=[Interrupt()])
+    start = weights_of(make_module())
+    # an average over few steps lags behind the weights
+    assert 0 < (weights_of(averaged) - start).norm() < (weights_of(plain) - start).norm()
+
+
 @pytest.mark.parametrize(("patience", "n_epochs"), [(2, 5), (3, 6), (None, 7)])
 def test_early_stopping_keeps_the_best_weights(data, patience, n_epochs):
     validate = Scripted(5.0, 4.0, 1.0, 2.0, 1.0, 3.0, 9.0)

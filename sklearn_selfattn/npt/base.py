@@ -1,0 +1,307 @@
+"""How NPT is fitted: cells, folds, masked training, validation; and what it then predicts."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..core.base import (
+    BaseSelfAttention,
+    weighted_mean_and_scale,
+)
+from .context import ContextMixin, in_chunks
+from .folds import deal_folds, sample_evenly, show_half
+from .masking import MaskedBatches
+from .module import NPT
+from .optim import Lamb
+
+FOLDS_FROM = 100  # early_stopping="auto" holds rows out from here on
+VALIDATION_ROWS = 500  # at most so many held-out rows of a member are predicted per epoch
+VALIDATION_CONTEXT = 1000  # from at most so many context rows
+CLIP = 8.0  # standardised numbers are bent so that they stay within +-CLIP
+MASKED_ROWS = 0.25  # share of the rows of a step in which feature cells are hidden
+AVERAGE = 0.98  # decay of the running average of the weights
+WARM_UP = 0.05  # share of the training over which the learning rate rises
+ANNEAL_FROM = 0.5  # share of the training after which it falls
+
+
+class BaseNPT(ContextMixin, BaseSelfAttention):
+    """What NPTClassifier and NPTRegressor share."""
+
+    _parameter_constraints = {
+        **BaseSelfAttention._parameter_constraints,
+        "architecture": [StrOptions({"rows", "cells", "paper"})],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "row_dim": [Interval(Integral, 1, None, closed="left")],
+        "feed_forward_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_bins": [Interval(Integral, 0, None, closed="left")],
+        "use_cell_attention": ["boolean"],
+        "feature_mask_prob": [Interval(Real, 0, 1, closed="left")],
+        "feature_loss_weight": [Interval(Real, 0, 1, closed="both")],
+        "context_size": [Interval(Integral, 1, None, closed="left")],
+        "optimizer": [StrOptions({"adamw", "lamb"})],
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "max_categories": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        architecture="rows",
+        n_estimators=4,
+        row_dim=64,
+        feed_forward_dim=128,
+        n_bins=12,
+        use_cell_attention=True,
+        feature_mask_prob=0.05,
+        feature_loss_weight=0.1,
+        context_size=2000,
+        optimizer="adamw",
+        categorical_features="from_dtype",
+        max_categories=255,
+        d_model=16,
+        n_heads=4,
+        n_layers=1,
+        dropout=0.1,
+        max_epochs=40,
+        batch_size=256,
+        learning_rate=3e-3,
+        weight_decay=0.02,
+        early_stopping="auto",
+        validation_fraction=0.25,
+        n_iter_no_change=16,
+        device="auto",
+        dtype="auto",
+        callbacks=None,
+        verbose=0,
+        random_state=None,
+    ):
+        super().__init__(
+            d_model=d_model,
+            n_heads=n_heads,
+            n_layers=n_layers,
+            dropout=dropout,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            device=device,
+            dtype=dtype,
+            callbacks=callbacks,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.architecture = architecture
+        self.n_estimators = n_estimators
+        self.row_dim = row_dim
+        self.feed_forward_dim = feed_forward_dim
+        self.n_bins = n_bins
+        self.use_cell_attention = use_cell_attention
+        self.feature_mask_prob = feature_mask_prob
+        self.feature_loss_weight = feature_loss_weight
+        self.context_size = context_size
+        self.optimizer = optimizer
+        self.categorical_features = categorical_features
+        self.max_categories = max_categories
+
+    def _validate_params(self):
+        super()._validate_params()
+        if self.row_dim % self.n_heads:
+            raise ValueError(
+                f"row_dim has to be divisible by n_heads, got row_dim={self.row_dim} and "
+                f"n_heads={self.n_heads}."
+            )
+        if self.batch_size < 2:
+            raise ValueError(
+                "batch_size has to be at least 2, a context row and a query, got "
+                f"batch_size={self.batch_size}."
+            )
+
+    def _make_module(self):
+        return NPT(
+            self.architecture,
+            self.n_estimators,
+            [*self.encoder_.n_categories_, self._n_target_codes],
+            self.d_model,
+            self.row_dim,
+            self.feed_forward_dim,
+            self.n_heads,
+            self.n_layers,
+            self.n_bins,
+            self.dropout,
+            self.use_cell_attention,
+        )
+
+    # --- cells: what the module sees of a table ---------------------------------------
+
+    def _fit_scaling(self, values):
+        self._center, self._scale = weighted_mean_and_scale(values)
+        categorical = self.encoder_.is_categorical_
+        self._center[categorical], self._scale[categorical] = 0.0, 1.0
+
+    def _as_cells(self, values, target=None):
+        """Return encoded rows and their targets as one matrix of cells (n_samples, d)."""
+        z = (values - self._center) / self._scale
+        bent = z / np.sqrt(1 + (z / CLIP) ** 2)  # outliers keep their order
+        features = np.where(self.encoder_.is_categorical_, values, bent)
+        target = np.full(len(values), np.nan) if target is None else target
+        return np.column_stack([features, target])
+
+    def _as_values(self, cells):
+        """Undo `_as_cells` for the features."""
+        bent = np.clip(cells, -CLIP * (1 - 1e-9), CLIP * (1 - 1e-9))
+        z = bent / np.sqrt(1 - (bent / CLIP) ** 2)
+        return np.where(self.encoder_.is_categorical_, cells, z * self._scale + self._center)
+
+    # --- training ---------------------------------------------------------------------
+
+    def _fit_cells(self, values, target, groups, X, y):
+        """Train on encoded rows and their encoded targets, then take them as context."""
+        n_rows = len(values)
+        if n_rows < 2:
+            raise ValueError(
+                f"Found array with n_samples={n_rows} while a minimum of 2 is required by "
+                f"{type(self).__name__}: a context row and a query."
+            )
+        groups = self._check_groups(groups, values)
+        self._fit_scaling(values)
+        cells = self._as_cells(values, target)
+        fold_seed, module_seed, batch_seed = self._draw_seeds()
+        rng = np.random.RandomState(fold_seed)
+        fold, splits = self._split_folds(target, groups, rng)
+        device = self._resolve_device()
+        dtype = torch.float64 if self.dtype == "float64" else torch.float32
+        module = self._build_module(module_seed, dtype)
+        module.tokenizer.fit_bins(cells)
+        table = torch.as_tensor(cells, dtype=dtype, device=device)
+
+        all_rows = np.arange(n_rows)
+        train_rows = [all_rows] * self.n_estimators
+        if splits:
+            train_rows = [np.setdiff1d(all_rows, held) for held in splits]
+        validate = None
+        if splits:
+            context, queries = self._validation_rows(target, splits, train_rows, groups, rng)
+
+            def validate(module):
+                output = self._held_out_output(module, table, context, queries)
+                return self._target_loss(output, table[queries][..., -1]).item()
+
+        self._train(
+            module,
+            batches=MaskedBatches(
+                [torch.as_tensor(rows) for rows in train_rows],
+                cells.shape[1],
+                batch_size=self.batch_size,
+                feature_mask_prob=self.feature_mask_prob,
+                masked_rows=1.0 if self.architecture == "paper" else MASKED_ROWS,
+                replace_prob=0.1 if self.architecture == "paper" else 0.0,
+                max_epochs=self.max_epochs,
+                groups=None if groups is None else torch.as_tensor(groups),
+            ),
+            loss=self._make_loss(table),
+            validate=validate,
+            seed=batch_seed,
+            X=X,
+            y=y,
+            optimizer=Lamb if self.optimizer == "lamb" else "adamw",
+            schedule=_warm_flat_cosine,
+            average=AVERAGE,
+            # the loss is a mean over members, so the norm of one member's part is 1
+            clip_norm=1 / math.sqrt(self.n_estimators),
+        )
+        if splits:
+            with torch.inference_mode():
+                table = table.to(next(self.module_.parameters()).dtype)
+                output = self._held_out_output(self.module_, table, context, queries)
+                self._calibrate(output, table[queries][..., -1])
+        self._context_seed = int(rng.randint(2**31 - 1))
+        self._take_context(cells, fold)
+        return self
+
+    def _check_groups(self, groups, values):
+        if groups is None:
+            return None
+        check_consistent_length(values, groups)
+        return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+
+    def _split_folds(self, target, groups, rng):
+        """Return the fold of each row and the rows that each member holds out (may be none)."""
+        n_units = len(target) if groups is None else groups.max() + 1
+        wanted = self.early_stopping
+        if wanted == "auto":
+            wanted = n_units >= FOLDS_FROM
+        n_folds = max(self.n_estimators, round(1 / self.validation_fraction), 2)
+        if not wanted or n_units < 2 * n_folds:
+            return np.full(len(target), -1), None
+        fold = deal_folds(n_folds, target, rng, groups)
+        splits = [np.flatnonzero(fold == member) for member in range(self.n_estimators)]
+        return np.where(fold < self.n_estimators, fold, -1), splits
+
+    def _validation_rows(self, target, splits, train_rows, groups, rng):
+        """Return the context and the queries (m, ...) on which each member is validated."""
+        contexts, queries = [], []
+        shown = np.zeros(len(target), dtype=bool) if groups is None else show_half(groups, rng)
+        for held, trained in zip(splits, train_rows, strict=True):
+            if groups is not None:  # whole groups, so that what is known fits what is asked
+                held = held[np.argsort(groups[held], kind="stable")][: 2 * VALIDATION_ROWS]
+            # a held-out group is what it will be in use: some of its rows are known
+            most = min(self.context_size, VALIDATION_CONTEXT)
+            known = held[shown[held]]
+            room = max(most - len(known), 1)
+            others = trained[sample_evenly(room, target[trained], rng)]
+            contexts.append(np.concatenate([known, others]))
+            asked = held[~shown[held]]
+            queries.append(asked[sample_evenly(VALIDATION_ROWS, target[asked], rng)])
+        return _stack(contexts), _stack(queries)
+
+    def _held_out_output(self, module, table, context, queries):
+        """Return the outputs (m, q, n_outputs) of every member for the rows it holds out."""
+        memories = module.encode(table[context])
+        return in_chunks(module, table[queries], memories, module.target)
+
+    def _make_loss(self, table):
+        def loss(module, step):
+            rows = step.rows.to(table.device)
+            hidden, replaced = step.hidden.to(table.device), step.replaced.to(table.device)
+            cells = table[rows]  # (m, n, d)
+            shown = cells
+            if self.architecture == "paper":  # a replaced cell shows the one of the next row
+                shown = torch.where(replaced, cells.roll(1, dims=1), cells)
+            H = module(shown, hidden & ~replaced, step.n_context)
+            asked = cells[:, step.n_context :]
+            value = self._target_loss(module.target(H), asked[..., -1])
+            share = self.feature_loss_weight * 0.5 * (1 + math.cos(math.pi * step.progress))
+            if not (share and self.feature_mask_prob):
+                return value
+            chosen = hidden[:, step.n_context :].clone()
+            chosen[..., -1] = False
+            return (1 - share) * value + share * module.feature_losses(H, asked, chosen)
+
+        return loss
+
+    # --- prediction -------------------------------------------------------------------
+
+    def _raw_predict(self, X):
+        cells = self._as_cells(self._encode_table(X, reset=False))
+        return self._combine(self._query(cells, self.module_.target))
+
+
+def _stack(rows):
+    """Stack row indices of nearly equal numbers, cut to the smallest."""
+    size = min(len(part) for part in rows)
+    return np.stack([part[:size] for part in rows])
+
+
+def _warm_flat_cosine(progress):
+    """Return the factor of the learning rate after a share of the training."""
+    warm = min(1.0, (progress + 0.005) / WARM_UP)
+    if progress <= ANNEAL_FROM:
+        return warm
+    return 0.02 + 0.49 * (1 + math.cos(math.pi * (progress - ANNEAL_FROM) / (1 - ANNEAL_FROM)))
