@@ -31,6 +31,7 @@ from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 from sklearn.utils.validation import has_fit_parameter
 
+from sklearn_selfattn import NPTClassifier, NPTRegressor
 from tests.core.toy import (
     TableTransformerClassifier,
     TableTransformerRegressor,
@@ -38,11 +39,17 @@ from tests.core.toy import (
 )
 
 TOY = {"d_model": 8, "max_epochs": 25, "learning_rate": 2e-2}
+NPT = {
+    "d_model": 8, "n_heads": 2, "row_dim": 16, "feed_forward_dim": 16, "n_layers": 1,
+    "n_estimators": 2, "n_bins": 4, "dropout": 0.0, "max_epochs": 6, "batch_size": 64,
+    "learning_rate": 3e-2,
+}  # fmt: skip
 ESTIMATORS = {
     TableTransformerClassifier: TOY,
     TableTransformerRegressor: TOY,
     TableTransformerTransformer: TOY,
-    # NPT: the lead adds NPTClassifier and NPTRegressor here
+    NPTClassifier: NPT,
+    NPTRegressor: NPT,
 }
 
 EXTRA_CHECKS = [

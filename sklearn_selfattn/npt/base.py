@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.base import (
@@ -148,7 +148,7 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
     def _as_cells(self, values, target=None):
         """Return encoded rows and their targets as one matrix of cells (n_samples, d)."""
         z = (values - self._center) / self._scale
-        bent = z / np.sqrt(1 + (z / CLIP) ** 2)  # outliers keep their order
+        bent = z / np.hypot(1, z / CLIP)  # outliers keep their order
         features = np.where(self.encoder_.is_categorical_, values, bent)
         target = np.full(len(values), np.nan) if target is None else target
         return np.column_stack([features, target])
@@ -229,7 +229,7 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
         if groups is None:
             return None
         check_consistent_length(values, groups)
-        return np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+        return np.unique(column_or_1d(groups), return_inverse=True)[1]
 
     def _split_folds(self, target, groups, rng):
         """Return the fold of each row and the rows that each member holds out (may be none)."""

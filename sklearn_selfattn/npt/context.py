@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 from ..core.maps import AttentionMaps
 from .folds import sample_evenly
 
-SCORES_AT_ONCE = 2**22  # attention scores held in memory while predicting
+SCORES_AT_ONCE = 2**20  # attention scores held in memory while predicting
 LOO_FOLDS = 10  # a new context is left out in so many parts
 
 
