@@ -1,6 +1,7 @@
 """How NPT is fitted: cells, folds, masked training, validation; and what it then predicts."""
 
 import math
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -238,7 +239,14 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
         if wanted == "auto":
             wanted = n_units >= FOLDS_FROM
         n_folds = max(self.n_estimators, round(1 / self.validation_fraction), 2)
-        if not wanted or n_units < 2 * n_folds:
+        too_few = n_units < 2 * n_folds
+        if too_few and self.early_stopping is True:
+            warnings.warn(
+                f"Early stopping is off: {n_folds} folds need at least {2 * n_folds} "
+                f"{'rows' if groups is None else 'groups'}, got {n_units}.",
+                stacklevel=2,
+            )
+        if too_few or not wanted:
             return np.full(len(target), -1), None
         fold = deal_folds(n_folds, target, rng, groups)
         splits = [np.flatnonzero(fold == member) for member in range(self.n_estimators)]

@@ -24,7 +24,8 @@ def paper_preset(n_samples, n_steps=2000):
     n_samples : int
         Rows of the training table.
     n_steps : int, default=2000
-        Training steps; the paper used 2,000 to 10,000 on small tables.
+        Training steps, ten to an epoch (a table of fewer than 320 rows takes fewer of them);
+        the paper used 2,000 to 10,000 on small tables.
 
     Returns
     -------

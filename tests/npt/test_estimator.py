@@ -287,3 +287,11 @@ def test_nothing_of_training_is_kept():
     tensors = [name for name, value in vars(model).items() if isinstance(value, torch.Tensor)]
     assert tensors == []
     assert "_memories" not in model.__getstate__()
+
+
+def test_too_few_rows_for_folds_are_said():
+    X, y = np.arange(14.0).reshape(7, 2), np.arange(7.0)
+    with pytest.warns(UserWarning, match="4 folds need at least 8 rows, got 7"):
+        regressor(n_estimators=2, early_stopping=True, max_epochs=1).fit(X, y)
+    quiet = regressor(n_estimators=2, early_stopping="auto", max_epochs=1).fit(X, y)
+    assert "valid_loss" not in quiet.history_[-1]  # and no warning, which would be an error
