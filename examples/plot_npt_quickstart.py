@@ -3,8 +3,8 @@ A classifier that reads the table
 =================================
 
 The table here has what real tables have: numbers, categories, text values and empty cells. We give
-it to :class:`~sklearn_selfattn.NPTClassifier` as it is, look at the probabilities, and then at the
-rows that one prediction leaned on.
+it to :class:`~sklearn_selfattn.NPTClassifier` as it is, look at the probabilities, then at the rows
+that were looked at, and ask whether that mattered.
 """
 
 # %%
@@ -49,7 +49,8 @@ pd.DataFrame(model.predict_proba(X_test), columns=model.classes_, index=X_test.i
 ).head()
 
 # %%
-# Training, epoch by epoch:
+# Training, epoch by epoch. Each of the four members holds another quarter of the rows out; when the
+# mean loss on these no longer falls, training stops, and the best epoch is kept.
 
 from sklearn_selfattn import TrainingHistoryDisplay
 
@@ -58,24 +59,30 @@ TrainingHistoryDisplay.from_estimator(model)
 # %%
 # Which rows did it look at?
 # --------------------------
-# Every prediction is made by looking at stored rows. ``neighbors`` lists those with the largest
-# weights.
+# Every prediction looks at the stored rows. ``neighbors`` lists those with the largest weights.
 
 model.neighbors(X_test.head(1), n_neighbors=5)
 
 # %%
-# The picture for several queries:
+# The same as a picture, for three queries:
 
 from sklearn_selfattn import NeighborsDisplay
 
-NeighborsDisplay.from_estimator(model, X_test.head(6))
+NeighborsDisplay.from_estimator(model, X_test.head(3), n_neighbors=6)
 
 # %%
 # Does it matter that it looks?
 # -----------------------------
-# ``context_reliance`` shuffles the columns of the stored rows independently of each other, so that
-# no stored row is a real one any more, and measures how much worse the predictions get.
+# Rows of other cultivars are among the most used: a first hint that their labels were not what
+# counted. ``context_reliance`` settles it. It shuffles the columns of the stored rows independently
+# of each other, so that no stored row is a real one any more, and measures how much worse the
+# predictions get.
 
 from sklearn_selfattn import ContextRelianceDisplay
 
 ContextRelianceDisplay.from_estimator(model, X_test, y_test, random_state=0)
+
+# %%
+# Not at all: on this table a wine's own measurements suffice, and the net learnt to rely on them.
+# The weights above are real, but they explain nothing. Where the answer does lie in other rows, it
+# shows: :ref:`sphx_glr_gallery_plot_npt_context.py`.

@@ -81,7 +81,7 @@ class ContextMixin:
 
     @property
     def context_target_(self):
-        """Labels or values of the context rows, ndarray of shape (n_context_,)."""
+        """Labels or values of the context rows, ndarray of shape (n_context,)."""
         check_is_fitted(self)
         return self._decode_target(self._context[:, -1])
 
@@ -117,7 +117,7 @@ class ContextMixin:
 
         Returns
         -------
-        ndarray of shape (n_context_,) or (n_context_, n_classes)
+        ndarray of shape (n_context,) or (n_context, n_classes)
             In the order of `context_target_`.
 
         Notes

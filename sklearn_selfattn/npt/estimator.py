@@ -105,7 +105,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
         By which the logits of a member are divided; chosen on the held-out rows.
     n_context_ : int
         Number of context rows.
-    context_target_ : ndarray of shape (n_context_,)
+    context_target_ : ndarray of shape (n_context,)
         Their labels.
     module_ : torch.nn.Module
         The trained networks.
@@ -118,7 +118,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
         The categories of each column.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Their names, if `X` was a frame with names.
 
     See Also
@@ -130,11 +130,12 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     -----
     For rows :math:`H` (cells side by side, width :math:`de`), a block computes
 
-    .. math::
-        H_i &\\leftarrow H_i + \\sum_j w_{ij} V_j W_O, \\qquad w_{ij} \\propto
-            \\exp(-g \\lVert Q_i - K_j \rVert^2 / 2 \\sqrt{r/h}), \\qquad
-            [Q, K, V] = \\mathrm{norm}(H) W \\
-        H &\\leftarrow H + \\mathrm{FF}(H)
+    .. math:: H_i \leftarrow H_i + \sum_j w_{ij} V_j W_O, \qquad
+       w_{ij} \propto \exp\left(-\frac{g}{2 \sqrt{r / h}} \lVert Q_i - K_j \rVert^2 \right)
+
+    .. math:: [Q, K, V] = \mathrm{norm}(H) \, [W_Q, W_K, W_V]
+
+    .. math:: H \leftarrow H + \mathrm{FF}(H)
 
     over the rows j of the context and the row itself, per head with a learnt gain g; then scaled
     dot-product attention between the cells of each row. The labels of the context are cells like
@@ -142,7 +143,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     asked for their label.
 
     Cost per training step and member: :math:`O(n (d e r + n r + d e^2 + d^2 e))` for
-    :math:`n` = `batch_size` rows; a prediction costs :math:`O(\text{context\\_size} \\cdot r)`,
+    :math:`n` = `batch_size` rows; a prediction costs :math:`O(c \, r)` for :math:`c` context rows,
     in memory that does not grow with the number of rows to predict. The context is stored in
     the fitted object, and in its pickle.
 
@@ -318,7 +319,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
         By which the target is standardised.
     n_context_ : int
         Number of context rows.
-    context_target_ : ndarray of shape (n_context_,)
+    context_target_ : ndarray of shape (n_context,)
         Their targets.
     module_ : torch.nn.Module
         The trained networks.
@@ -331,7 +332,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
         The categories of each column.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Their names, if `X` was a frame with names.
 
     See Also
@@ -343,11 +344,12 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     -----
     For rows :math:`H` (cells side by side, width :math:`de`), a block computes
 
-    .. math::
-        H_i &\\leftarrow H_i + \\sum_j w_{ij} V_j W_O, \\qquad w_{ij} \\propto
-            \\exp(-g \\lVert Q_i - K_j \rVert^2 / 2 \\sqrt{r/h}), \\qquad
-            [Q, K, V] = \\mathrm{norm}(H) W \\
-        H &\\leftarrow H + \\mathrm{FF}(H)
+    .. math:: H_i \leftarrow H_i + \sum_j w_{ij} V_j W_O, \qquad
+       w_{ij} \propto \exp\left(-\frac{g}{2 \sqrt{r / h}} \lVert Q_i - K_j \rVert^2 \right)
+
+    .. math:: [Q, K, V] = \mathrm{norm}(H) \, [W_Q, W_K, W_V]
+
+    .. math:: H \leftarrow H + \mathrm{FF}(H)
 
     over the rows j of the context and the row itself, per head with a learnt gain g; then scaled
     dot-product attention between the cells of each row. The labels of the context are cells like
@@ -355,7 +357,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     asked for their label.
 
     Cost per training step and member: :math:`O(n (d e r + n r + d e^2 + d^2 e))` for
-    :math:`n` = `batch_size` rows; a prediction costs :math:`O(\text{context\\_size} \\cdot r)`,
+    :math:`n` = `batch_size` rows; a prediction costs :math:`O(c \, r)` for :math:`c` context rows,
     in memory that does not grow with the number of rows to predict. The context is stored in
     the fitted object, and in its pickle.
 
