@@ -27,7 +27,7 @@ ON_REQUEST = ("adult", "protein", "beed")
 BLOCK_LENGTH = {"beed": 200}
 
 TEST_SIZE = 0.25
-DIGITS_ROWS = 600
+DIGITS_ROWS = 300
 
 
 @dataclass(frozen=True)
