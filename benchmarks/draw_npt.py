@@ -57,6 +57,9 @@ def _draw_growth(axes, curves):
                       label=f"{words}, more {axis}")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    seconds = [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= t <= high]
+    axes.set_yticks(seconds, [f"{t:g}" for t in seconds])
     axes.set_xticks([1, 2, 5, 10, 25], ["1", "2", "5", "10", "25"])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8)

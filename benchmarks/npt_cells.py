@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score
 
 from sklearn_selfattn import NPTClassifier
 
-N_BITS, N_ODD = 8, 3
+N_NUMBERS, N_POINTED = 8, 4
 N_TRAIN, N_TEST = 1_500, 2_000
 PARAMETERS = {
     "n_estimators": 1,
@@ -17,10 +17,11 @@ PARAMETERS = {
 }
 
 
-def parity_table(n_rows, rng):
-    """Draw bits as categories; the class tells whether the first three have an odd sum.
+def pointer_table(n_rows, rng):
+    """Draw numbers and a pointer; the class is the sign of the number that it points to.
 
-    No column, and no two of them, tell anything of the class.
+    Which cell of the row counts is told by another cell. One number alone agrees with the class
+    in 5 of 8 rows.
 
     Parameters
     ----------
@@ -31,24 +32,23 @@ def parity_table(n_rows, rng):
 
     Returns
     -------
-    X : DataFrame of shape (n_rows, 8)
-        Categories "no" and "yes".
+    X : DataFrame of shape (n_rows, 9)
+        Eight normal numbers and a category, which names one of the first four.
     y : ndarray of shape (n_rows,)
-        0 or 1.
+        1 where that number is positive.
     """
-    bits = rng.integers(2, size=(n_rows, N_BITS))
-    columns = {
-        f"bit_{i}": pd.Categorical.from_codes(column, ["no", "yes"])
-        for i, column in enumerate(bits.T)
-    }
-    return pd.DataFrame(columns), bits[:, :N_ODD].sum(axis=1) % 2
+    numbers = rng.normal(size=(n_rows, N_NUMBERS))
+    pointer = rng.integers(N_POINTED, size=n_rows)
+    X = pd.DataFrame(numbers, columns=[f"number_{i}" for i in range(N_NUMBERS)])
+    X["pointer"] = pd.Categorical.from_codes(pointer, X.columns[:N_POINTED])
+    return X, (numbers[np.arange(n_rows), pointer] > 0).astype(np.int64)
 
 
 def cell_attention(seed=0):
     """Train with and without attention between cells for the same number of steps."""
     rng = np.random.default_rng(seed)
-    X, y = parity_table(N_TRAIN, rng)
-    X_test, y_test = parity_table(N_TEST, rng)
+    X, y = pointer_table(N_TRAIN, rng)
+    X_test, y_test = pointer_table(N_TEST, rng)
     figures = []
     for architecture, target in (("cells", ">= 10"), ("rows", None)):
         accuracy = {}
@@ -68,10 +68,11 @@ def cell_attention(seed=0):
         "figures": figures,
         "configuration": f"NPTClassifier(architecture=..., use_cell_attention=..., {shown})",
         "notes": [
-            f"Parity of {N_ODD} of {N_BITS} bits, {N_TRAIN:,} rows to train on, {N_TEST:,} to "
-            "predict. With architecture='rows' the row is one vector whose feed-forward layers "
-            "mix the cells as well, so that small interplays are learnt either way; with "
-            "architecture='cells' the attention between cells is where cells meet.",
+            f"A category points to one of {N_POINTED} of {N_NUMBERS} numbers, whose sign is the "
+            f"class; {N_TRAIN:,} rows to train on, {N_TEST:,} to predict. With "
+            "architecture='rows' the row is one vector whose feed-forward layers mix the cells "
+            "as well, so that interplays are learnt either way; with architecture='cells' the "
+            "attention between cells is where cells meet.",
         ],
         "seeds": [seed],
     }

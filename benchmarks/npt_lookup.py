@@ -25,9 +25,15 @@ N_NOISE, LABEL_SHIFT = 3, 1.0
 #: Chosen on the training pairs alone: 17,000 to train on, 3,000 to look at.
 PARAMETERS = {
     "n_estimators": 1,
+    "d_model": 16,
     "n_heads": 1,
+    "n_layers": 2,
+    "row_dim": 96,
+    "feed_forward_dim": 192,
+    "dropout": 0.0,
     "batch_size": 512,
     "max_epochs": 42,
+    "learning_rate": 3e-3,
     "feature_mask_prob": 0.0,
     "early_stopping": False,
     "context_size": 6000,

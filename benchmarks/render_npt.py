@@ -21,12 +21,12 @@ TITLES = {
 
 
 def number(value):
-    """Write a figure with three significant digits, large ones in full."""
+    """Write a figure with four significant digits, large ones in full."""
     if value is None:
         return "–"
     if value != 0 and abs(value) < 1e-3:
         return f"{value:.1e}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def target_words(entry):
