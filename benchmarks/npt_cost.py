@@ -138,9 +138,7 @@ def cost_growth(seed=0):
     figures += [figure(f"a prediction grows with {axis} to the power of",
                        exponent(axis, "predict_cpu_s")) for axis in SIZES]  # fmt: skip
     if None not in memory:
-        figures.append(
-            figure("rise of memory in fit at 50,000 rows, MB", memory[-1])
-        )
+        figures.append(figure("rise of memory in fit at 50,000 rows, MB", memory[-1]))
     return {
         "figures": figures,
         "configuration": "NPTRegressor(max_epochs=1, early_stopping=False)",

@@ -70,9 +70,7 @@ class Pairs:
 
     def part(self, rows):
         """Return some of the pairs."""
-        return Pairs(
-            self.original[rows], self.twin[rows], self.y_original[rows], self.y_twin[rows]
-        )
+        return Pairs(self.original[rows], self.twin[rows], self.y_original[rows], self.y_twin[rows])
 
 
 def make_pairs(X, y, rng):

@@ -105,8 +105,10 @@ def attend(
     ----------
     Q : Tensor of shape (..., h, q, c)
         Queries.
-    K, V : Tensor of shape (..., h, k, c)
-        Keys and values.
+    K : Tensor of shape (..., h, k, c)
+        Keys.
+    V : Tensor of shape (..., h, k, v)
+        Values.
     scale : float
         Factor on the scores, ``1 / sqrt(c)`` as a rule.
     weights : bool, default=False
@@ -114,13 +116,19 @@ def attend(
 
     Returns
     -------
-    output : Tensor of shape (..., h, q, c)
+    output : Tensor of shape (..., h, q, v)
         The values, averaged.
     weights : Tensor of shape (..., h, q, k), or None
         Rows sum to 1.
     """
     if not weights:
-        return F.scaled_dot_product_attention(Q, K, V, scale=scale), None
+        # The kernels that never hold all scores at once want values as wide as keys: half the
+        # time, and memory that does not grow with the square of the rows.
+        width = max(Q.shape[-1], V.shape[-1])
+        wide = (
+            x if x.shape[-1] == width else F.pad(x, (0, width - x.shape[-1])) for x in (Q, K, V)
+        )
+        return F.scaled_dot_product_attention(*wide, scale=scale)[..., : V.shape[-1]], None
     share = (scale * Q @ K.mT).softmax(dim=-1)  # (..., h, q, k)
     return share @ V, share
 
