@@ -125,10 +125,11 @@ def attend(
         # The kernels that never hold all scores at once want values as wide as keys: half the
         # time, and memory that does not grow with the square of the rows.
         width = max(Q.shape[-1], V.shape[-1])
-        wide = (
-            x if x.shape[-1] == width else F.pad(x, (0, width - x.shape[-1])) for x in (Q, K, V)
-        )
-        return F.scaled_dot_product_attention(*wide, scale=scale)[..., : V.shape[-1]], None
+        if width > Q.shape[-1]:
+            Q, K = F.pad(Q, (0, width - Q.shape[-1])), F.pad(K, (0, width - K.shape[-1]))
+        wide_V = F.pad(V, (0, width - V.shape[-1]))
+        out = F.scaled_dot_product_attention(Q, K, wide_V, scale=scale)
+        return out[..., : V.shape[-1]], None
     share = (scale * Q @ K.mT).softmax(dim=-1)  # (..., h, q, k)
     return share @ V, share
 
