@@ -1,5 +1,6 @@
 """Who hears about the epochs: scikit-learn's callbacks, and a line on the terminal."""
 
+import copy
 import sys
 import time
 from typing import Any
@@ -26,7 +27,10 @@ class SklearnCallbacks(Callback):
             "estimator": estimator,
             "X": self.X,
             "y": self.y,
-            "reconstruction_attributes": lambda: estimator._attributes_after_training(module),
+            # of a copy, because what predicts may be moved to another precision
+            "reconstruction_attributes": lambda: estimator._attributes_after_training(
+                copy.deepcopy(module)
+            ),
         }
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:

@@ -194,6 +194,8 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
                 output = self._held_out_output(module, table, context, queries)
                 return self._target_loss(output, table[queries][..., -1]).item()
 
+        self._context_seed = int(rng.randint(2**31 - 1))
+        self._fitting = cells, fold
         self._train(
             module,
             batches=MaskedBatches(
@@ -222,9 +224,12 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
                 table = table.to(next(self.module_.parameters()).dtype)
                 output = self._held_out_output(self.module_, table, context, queries)
                 self._calibrate(output, table[queries][..., -1])
-        self._context_seed = int(rng.randint(2**31 - 1))
-        self._take_context(cells, fold)
+        del self._fitting
         return self
+
+    def _attributes_after_training(self, module):
+        attributes = super()._attributes_after_training(module)
+        return attributes | self._context_attributes(attributes["module_"], *self._fitting)
 
     def _check_groups(self, groups, values):
         if groups is None:

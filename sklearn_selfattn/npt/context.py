@@ -69,15 +69,23 @@ class ContextMixin:
 
     def _take_context(self, cells, fold):
         """Make rows the context; `fold` tells which member has held each out (-1: none)."""
+        self.__dict__.update(self._context_attributes(self.module_, cells, fold))
+
+    def _context_attributes(self, module, cells, fold):
+        """Return the attributes that hold rows as the context of a module."""
         rng = np.random.RandomState(self._context_seed)
         kept = sample_evenly(self.n_estimators * self.context_size, cells[:, -1], rng)
         cells, fold = cells[kept], fold[kept]
         member_rows = np.stack(
             [sample_evenly(self.context_size, cells[:, -1], rng) for _ in range(self.n_estimators)]
         )
-        self._memories = self._encode_context(cells, member_rows)  # first: it may fail
-        self._member_rows, self._context, self._context_fold = member_rows, cells, fold
-        self.n_context_ = len(cells)
+        return {
+            "_context": cells,
+            "_context_fold": fold,
+            "_member_rows": member_rows,
+            "_memories": encode(module, cells, member_rows),
+            "n_context_": len(cells),
+        }
 
     @property
     def context_target_(self):
@@ -86,14 +94,10 @@ class ContextMixin:
         return self._decode_target(self._context[:, -1])
 
     def _encode_context(self, cells, member_rows):
-        """Return the memories of the members' rows (m, c) of some cells."""
-        same = len(member_rows[0]) == len(cells)  # all members look at all rows
-        with torch.inference_mode():
-            return self.module_.encode(self._tensor(cells[None] if same else cells[member_rows]))
+        return encode(self.module_, cells, member_rows)
 
     def _tensor(self, cells):
-        parameter = next(self.module_.parameters())
-        return torch.as_tensor(cells, dtype=parameter.dtype, device=parameter.device)
+        return as_tensor(self.module_, cells)
 
     def _query(self, cells, output, memories=None):
         """Return ``output(tokens)`` of all members for rows of cells, (m, n, ...)."""
@@ -364,10 +368,23 @@ class ContextMixin:
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        if "_context" in state:
+        if "_context" in state and "module_" in state:
             # copied, because torch warns of a memory map that may not be written to
             self._context = np.array(self._context)
             self._memories = self._encode_context(self._context, self._member_rows)
+
+
+def as_tensor(module, cells):
+    """Return cells as a tensor of the module's precision and device."""
+    parameter = next(module.parameters())
+    return torch.as_tensor(cells, dtype=parameter.dtype, device=parameter.device)
+
+
+def encode(module, cells, member_rows):
+    """Return the memories of the members' rows (m, c) of some cells (n_samples, d)."""
+    same = len(member_rows[0]) == len(cells)  # all members look at all rows
+    with torch.inference_mode():
+        return module.encode(as_tensor(module, cells[None] if same else cells[member_rows]))
 
 
 def in_chunks(module, queries, memories, output):

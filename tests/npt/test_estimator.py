@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.callback import ScoringMonitor
 from skorch.callbacks import Callback
 
 from sklearn_selfattn import NPTClassifier, NPTRegressor
@@ -295,3 +296,17 @@ def test_too_few_rows_for_folds_are_said():
         regressor(n_estimators=2, early_stopping=True, max_epochs=1).fit(X, y)
     quiet = regressor(n_estimators=2, early_stopping="auto", max_epochs=1).fit(X, y)
     assert "valid_loss" not in quiet.history_[-1]  # and no warning, which would be an error
+
+
+def test_scoring_monitor_sees_a_model_with_its_context_after_every_epoch():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    y = X @ [1.0, -2.0, 0.5]
+    monitor = ScoringMonitor(scoring="r2")
+    watched = regressor(max_epochs=4).fit(X, y).set_callbacks(monitor).fit(X, y)  # a refit too
+    rows = monitor.get_logs().data
+    scores = [row["r2"] for row in rows if row["task_name"] == "epoch"]
+    assert len(scores) == 4 and len(set(scores)) == 4  # each of another model
+    plain = regressor(max_epochs=4).fit(X, y)
+    np.testing.assert_array_equal(watched.predict(X), plain.predict(X))  # watching changes nothing
+    assert sorted(vars(watched)) == sorted({*vars(plain), "_skl_callbacks"})
