@@ -9,10 +9,7 @@ import torch
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ..core.base import (
-    BaseSelfAttention,
-    weighted_mean_and_scale,
-)
+from ..core.base import BaseSelfAttention, weighted_mean_and_scale
 from .context import ContextMixin, in_chunks
 from .folds import deal_folds, sample_evenly, show_half
 from .masking import MaskedBatches

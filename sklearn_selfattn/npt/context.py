@@ -52,8 +52,9 @@ class ContextMixin:
 
         Notes
         -----
-        Cost: one pass of the context through the net, O(n_context^2) in the attention. With more
-        than `context_size` rows each member takes a sample, of equal shares of the classes.
+        Cost: keys and values of the context, O(n_context) with one block; each further block adds
+        attention within the context, O(n_context^2). With more than `context_size` rows each
+        member takes a sample, of equal shares of the classes.
         """
         check_is_fitted(self)
         values = self._encode_table(X, reset=False)

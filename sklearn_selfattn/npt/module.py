@@ -284,10 +284,11 @@ class NPT(nn.Module):
     def encode(self, context: Tensor) -> list[Memory]:
         """Return what queries need of a context ``(m or 1, n, d)``: keys and values per block."""
         H, memories = self.tokenizer(context), []
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             H, memory = block(H, H.shape[1])
             memories.append(memory)
-        return memories
+        _, K, V = self.blocks[-1].rows.heads(H)  # nothing reads what the last block makes of H
+        return [*memories, Memory(K, V)]
 
     def query(
         self, cells: Tensor, memories: list[Memory], traces: list[dict] | None = None
