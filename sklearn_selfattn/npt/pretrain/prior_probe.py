@@ -5,10 +5,11 @@ import torch
 from .prior_draw import standardise
 
 MAX_PROBED_ROWS = 256  # on either side; more would cost more than they tell
+LEAST_EXPLAINED = 0.03  # share of the variance below which a target counts as noise
 
 
 def explained(value, target):
-    """Share of the target's variance that a simple model explains on unseen rows.
+    """Return the share of the target's variance that a simple model explains on unseen rows.
 
     Parameters
     ----------
@@ -44,6 +45,6 @@ def explained(value, target):
     return 1 - missed.amin(0) / total
 
 
-def learnable(value, target, *, threshold=0.03):
-    """Whether a simple model beats the mean by more than `threshold` of the variance."""
-    return explained(standardise(value), target) > threshold
+def learnable(value, target):
+    """Return whether a simple model beats the mean of the target, per table."""
+    return explained(standardise(value), target) > LEAST_EXPLAINED
