@@ -96,36 +96,51 @@ class PeakMemory:
             self.rise = round(max(0.0, self._status("VmHWM") - self._start), 1)
 
 
-def measure(table, split, model, n_threads=1):
-    """Fit one model on one split and return its record.
+def fit_and_score(make, task, train, test, *, n_threads=1, more_scores=None):
+    """Fit one model and score its predictions.
 
-    A model that fails leaves a record with ``error`` in place of ``scores``.
+    Parameters
+    ----------
+    make : callable
+        Returns the unfitted model.
+    task : {"classification", "regression"}
+        Kind of target.
+    train, test : tuple of (DataFrame, ndarray)
+        Features and targets.
+    n_threads : int, default=1
+        Threads of BLAS and OpenMP, as many for every model.
+    more_scores : callable, default=None
+        ``more_scores(model, X, y)`` returns further scores of the fitted model; its time
+        is not counted.
+
+    Returns
+    -------
+    entries : dict
+        ``scores`` and ``cost``, and ``warnings`` where there were any; for a model that
+        failed ``error`` in place of them.
     """
-    train, test = tabular_data.split_rows(table, split)
-    X_train, X_test = table.X.iloc[train], table.X.iloc[test]
-    record = {"table": table.name, "task": table.task, "split": split, "model": model}
-    record["settings"] = tabular_peers.settings_hash(model, table.task)
-    estimator = tabular_peers.MODELS[model](table.task, split, n_threads)
-    predict = "predict_proba" if table.task == "classification" else "predict"
-    score = classification_scores if table.task == "classification" else regression_scores
-    # Threads of BLAS and OpenMP as many for all; caught warnings are kept by their kind.
+    predict = "predict_proba" if task == "classification" else "predict"
+    score = classification_scores if task == "classification" else regression_scores
+    # Caught warnings are kept by their kind.
     with threadpool_limits(n_threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
+            estimator = make()
             with PeakMemory() as memory:
                 cpu, wall = [cpu_seconds()], [time.perf_counter()]
-                estimator.fit(X_train, table.y[train])
+                estimator.fit(*train)
                 cpu.append(cpu_seconds())
                 wall.append(time.perf_counter())
-                output = getattr(estimator, predict)(X_test)
+                output = getattr(estimator, predict)(test[0])
                 cpu.append(cpu_seconds())
                 wall.append(time.perf_counter())
-            scores = score(table.y[test], output)
+            scores = score(test[1], output)
+            if more_scores is not None:
+                scores |= more_scores(estimator, *test)
         except Exception as error:  # one model's failure must not end the others' run
-            record["error"] = f"{type(error).__name__}: {error}"[:500]
-            return record
-    record["scores"] = {key: float(f"{value:.6g}") for key, value in scores.items()}
-    record["cost"] = {
+            return {"error": f"{type(error).__name__}: {error}"[:500]}
+    entries = {"scores": {key: float(f"{value:.6g}") for key, value in scores.items()}}
+    entries["cost"] = {
         "fit_cpu_s": round(cpu[1] - cpu[0], 4),
         "fit_wall_s": round(wall[1] - wall[0], 4),
         "predict_cpu_s": round(cpu[2] - cpu[1], 4),
@@ -133,9 +148,24 @@ def measure(table, split, model, n_threads=1):
         "peak_memory_mb": memory.rise,
     }
     kinds = sorted({warning.category.__name__ for warning in caught})
-    if kinds:
-        record["warnings"] = kinds
-    return record
+    return {**entries, "warnings": kinds} if kinds else entries
+
+
+def measure(table, split, model, n_threads=1):
+    """Fit one model on one split and return its record.
+
+    A model that fails leaves a record with ``error`` in place of ``scores``.
+    """
+    train, test = (
+        (table.X.iloc[rows], table.y[rows]) for rows in tabular_data.split_rows(table, split)
+    )
+    record = {"table": table.name, "task": table.task, "split": split, "model": model}
+    record["settings"] = tabular_peers.settings_hash(model, table.task)
+
+    def make():
+        return tabular_peers.MODELS[model](table.task, split, n_threads)
+
+    return record | fit_and_score(make, table.task, train, test, n_threads=n_threads)
 
 
 # ------------------------------------------------------------------ the store of records
@@ -146,11 +176,11 @@ def key_of(record):
     return tuple(record[field] for field in ("table", "split", "model", "settings"))
 
 
-def load_records(out):
+def load_records(out, key=key_of):
     """Read all records: the results file, overlaid by the lines that came after it."""
     merged = {}
     if out.exists():
-        merged = {key_of(record): record for record in json.loads(out.read_text())["records"]}
+        merged = {key(record): record for record in json.loads(out.read_text())["records"]}
     lines = out.with_suffix(".jsonl")
     if lines.exists():
         for line in lines.read_text().splitlines():
@@ -158,7 +188,7 @@ def load_records(out):
                 record = json.loads(line)
             except json.JSONDecodeError:
                 continue  # the run was stopped in the middle of this line
-            merged[key_of(record)] = record
+            merged[key(record)] = record
     return list(merged.values())
 
 
@@ -171,11 +201,11 @@ def append_record(out, record):
         file.write(("\n" if torn else "") + json.dumps(record) + "\n")
 
 
-def newest(records):
-    """Keep of each (table, split, model) the record with the settings measured last."""
+def newest(records, fields=("table", "split", "model")):
+    """Keep of records that agree in all `fields` the one with the settings measured last."""
     latest = {}
     for record in sorted(records, key=lambda record: record.get("finished", "")):
-        latest[record["table"], record["split"], record["model"]] = record
+        latest[tuple(record[field] for field in fields)] = record
     return list(latest.values())
 
 
@@ -213,9 +243,15 @@ def write_results(out, command, tables):
         "settings": {m: tabular_peers.SETTINGS[m] for m in order},
         "summary": summarise([r for r in records if "scores" in r], TABLE_SETS),
     }
+    return replace_results(out, head, records)
+
+
+def replace_results(out, head, records):
+    """Write a results file, whole or not at all, and return what it holds."""
     # One record a line: a change of one measurement is a change of one line.
     body = ",\n".join(json.dumps(record) for record in records)
     text = json.dumps(head, indent=1)[:-2] + ',\n "records": [\n' + body + "\n]}\n"
+    out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_suffix(".tmp")
     partial.write_text(text)
     os.replace(partial, out)
@@ -228,7 +264,8 @@ def write_results(out, command, tables):
 class Progress:
     """Say what runs and how long the rest will take, from what each model took so far."""
 
-    def __init__(self, jobs, records, stream=None):
+    def __init__(self, jobs, records, stream=None, labels=None):
+        self.labels = labels or tabular_peers.LABELS
         self.stream = stream or sys.stderr
         self.todo = [model for *_, model in jobs]
         self.n_jobs = len(jobs)
@@ -261,7 +298,7 @@ class Progress:
         """Name the fit that begins."""
         left = self.time_left()
         left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
-        self._line(f"{tabular_peers.LABELS[model]} on {table}, split {split}, {left} left", False)
+        self._line(f"{self.labels[model]} on {table}, split {split}, {left} left", False)
 
     def end(self, record):
         """Note a fit that ended."""

@@ -3,7 +3,7 @@
 import math
 import operator
 
-_COMPARISONS = {"<=": operator.le, ">=": operator.ge}
+_COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
 def figure(name, value, target=None):
@@ -16,7 +16,7 @@ def figure(name, value, target=None):
     value : float
         The measured value.
     target : str, default=None
-        "<= 0.12", ">= 0.99" or "0.9 to 1.1"; None reports without judging.
+        "<= 0.12", ">= 0.99", "< 0", "> 0" or "0.9 to 1.1"; None reports without judging.
 
     Returns
     -------

@@ -15,7 +15,7 @@ def _models(results):
     return [model for model in LABELS if any(model in by_model for by_model in means.values())]
 
 
-def _number(value):
+def number(value):
     """Three significant digits, more for large numbers; a dash for none."""
     if value is None:
         return "–"
@@ -39,7 +39,7 @@ def loss_rows(results, mark="{}*"):
         n_splits = max(entry["n_splits"] for entry in by_model.values())
         partial = {m for m in values if by_model[m]["n_splits"] < n_splits}
         best = min(values.keys() - partial, key=values.get)
-        cells = [_number(values.get(m)) + ("†" if m in partial else "") for m in models]
+        cells = [number(values.get(m)) + ("†" if m in partial else "") for m in models]
         cells[models.index(best)] = mark.format(cells[models.index(best)])
         rows.append([table, {"log_loss": "log loss", "rmse": "RMSE"}[loss], *cells])
     return rows
@@ -48,7 +48,7 @@ def loss_rows(results, mark="{}*"):
 def rank_row(results):
     """Mean rank of each model over the main set; a dash for those that lack results."""
     ranking = main_set(results)["ranking"]["mean_rank"]
-    return [_number(ranking.get(model)) for model in _models(results)]
+    return [number(ranking.get(model)) for model in _models(results)]
 
 
 def terminal_table(results):
@@ -61,7 +61,7 @@ def terminal_table(results):
     rows.append(None)
     rows.append(["mean rank", "", *rank_row(results)])
     for name, key in (("fit", "fit_cpu_s"), ("predict", "predict_cpu_s")):
-        cells = [_number(mean_cost(results, model, key)) for model in models]
+        cells = [number(mean_cost(results, model, key)) for model in models]
         rows.append([name, "CPU s", *cells])
     widths = [max(len(row[i]) for row in [head, *filter(None, rows)]) for i in range(len(head))]
     rule = "─" * (sum(widths) + 2 * len(widths))
@@ -84,7 +84,8 @@ def terminal_table(results):
 # ------------------------------------------------------------------ words
 
 
-def _join(names):
+def join(names):
+    """Write names as a list in words."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
@@ -104,14 +105,14 @@ def verdicts(results):
             f"({versus['clear_losses']} clearly)"
         )
         if lost:
-            text += f": {_join(lost)}"
+            text += f": {join(lost)}"
         text += f". Mean ratio of losses {versus['loss_ratio']:.2f}"
-        text += f", of CPU seconds to fit {_number(versus['cpu_ratio'])}."
+        text += f", of CPU seconds to fit {number(versus['cpu_ratio'])}."
         sentences.append(text)
     return sentences
 
 
-def _grid(head, rows):
+def grid(head, rows):
     """Write an rst list-table."""
     lines = [".. list-table::", "   :header-rows: 1", "   :class: benchmark", ""]
     for row in [head, *rows]:
@@ -126,7 +127,7 @@ def _score_grid(results, key, task):
         if next(iter(by_model.values()))["task"] == task:
             values = [_mean_of(results, table, model, key) for model in models]
             rows.append([table, *("–" if v is None else f"{v:.3f}" for v in values)])
-    return _grid(["table", *(LABELS[model] for model in models)], rows)
+    return grid(["table", *(LABELS[model] for model in models)], rows)
 
 
 def page(results):
@@ -156,12 +157,12 @@ def page(results):
     ranking = sorted(main["ranking"]["mean_rank"].items(), key=lambda item: item[1])
     costs = [
         [LABELS[m], f"{rank:.2f}",
-         *(_number(mean_cost(results, m, k)) for k in ("fit_cpu_s", "predict_cpu_s"))]
+         *(number(mean_cost(results, m, k)) for k in ("fit_cpu_s", "predict_cpu_s"))]
         for m, rank in ranking
     ]  # fmt: skip
-    out.append(_grid(["model", "mean rank", "fit, CPU s", "predict, CPU s"], costs))
+    out.append(grid(["model", "mean rank", "fit, CPU s", "predict, CPU s"], costs))
     if main["ranking"]["incomplete"]:
-        left_out = _join([LABELS[m] for m in main["ranking"]["incomplete"]])
+        left_out = join([LABELS[m] for m in main["ranking"]["incomplete"]])
         out.append(f"Not ranked, for they lack some of the splits: {left_out}.\n")
     sentences = verdicts(results)
     if sentences:
@@ -182,7 +183,7 @@ def page(results):
         "Loss\n----\n\nMean over the splits, lower is better, the best in bold; † not all splits.\n"
     )
     head = ["table", "score", *(LABELS[model] for model in models)]
-    out.append(_grid(head, loss_rows(results, "**{}**")))
+    out.append(grid(head, loss_rows(results, "**{}**")))
     for heading, key, task in (
         ("Accuracy", "accuracy", "classification"),
         ("Area under the ROC curve", "auc", "classification"),
@@ -200,10 +201,10 @@ def page(results):
         "counted: each model is fitted once on 90 rows first.\n"
     )
     rows = [
-        [table, *(_number(_mean_of(results, table, m, "fit_cpu_s")) for m in models)]
+        [table, *(number(_mean_of(results, table, m, "fit_cpu_s")) for m in models)]
         for table in results["summary"]["means"]
     ]
-    out.append(_grid(["table", *(LABELS[m] for m in models)], rows))
+    out.append(grid(["table", *(LABELS[m] for m in models)], rows))
     out.append(
         "Rise of resident memory during fit and predict, MB, the largest over tables and "
         "splits. It is a lower bound, for memory left by an earlier fit is used again.\n"
@@ -212,8 +213,8 @@ def page(results):
     for record in results["records"]:
         if record.get("cost", {}).get("peak_memory_mb") is not None:
             peak[record["model"]].append(record["cost"]["peak_memory_mb"])
-    rows = [[_number(max(peak[m])) if peak[m] else "–" for m in models]]
-    out.append(_grid([LABELS[m] for m in models], rows))
+    rows = [[number(max(peak[m])) if peak[m] else "–" for m in models]]
+    out.append(grid([LABELS[m] for m in models], rows))
     out.append("Tables\n------\n")
     rows = [
         [name, t["task"], t["n_rows_raw"], t["n_rows"], t["n_features"], t["n_categorical"],
@@ -222,9 +223,9 @@ def page(results):
         if name in results["summary"]["means"]
     ]  # fmt: skip
     head = ["table", "task", "rows", "without repeats", "features", "categorical", "missing"]
-    out.append(_grid([*head, "split"], rows))
+    out.append(grid([*head, "split"], rows))
     out.append("Models\n------\n")
-    out.append(_grid(["model", "how it is run"], [[LABELS[m], SETTINGS[m]] for m in models]))
+    out.append(grid(["model", "how it is run"], [[LABELS[m], SETTINGS[m]] for m in models]))
     failed = [r for r in results["records"] if "error" in r]
     if failed:
         out.append("Failed fits:\n")
@@ -255,7 +256,7 @@ def readme_table(results):
         if versus:
             beside = [f"{versus['wins']} / {versus['losses']}", f"{versus['loss_ratio']:.2f}"]
         name = f"**{LABELS[model]}**" if model == "npt" else LABELS[model]
-        fit = _number(mean_cost(results, model, "fit_cpu_s"))
+        fit = number(mean_cost(results, model, "fit_cpu_s"))
         lines.append(f"| {name} | {rank:.2f} | {beside[0]} | {beside[1]} | {fit} |")
     n_splits = len({record["split"] for record in results["records"]})
     lines.append(

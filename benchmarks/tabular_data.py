@@ -148,7 +148,7 @@ def load_table(name, n_digits=None):
     return Table(name, task, X, y, blocks, n_rows_raw)
 
 
-def split_rows(table, split):
+def split_rows(table, split, test_size=TEST_SIZE):
     """Return the row numbers of the training and the test part of one repetition.
 
     Classes keep their shares. Where rows come in blocks, whole blocks are drawn.
@@ -160,7 +160,7 @@ def split_rows(table, split):
         units, first = np.unique(table.blocks, return_index=True)
         if strata is not None:
             strata = np.array([np.bincount(strata[table.blocks == b]).argmax() for b in units])
-    train, test = train_test_split(units, test_size=TEST_SIZE, random_state=split, stratify=strata)
+    train, test = train_test_split(units, test_size=test_size, random_state=split, stratify=strata)
     if table.blocks is not None:
         train, test = (np.flatnonzero(np.isin(table.blocks, part)) for part in (train, test))
     return np.sort(train), np.sort(test)

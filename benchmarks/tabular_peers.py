@@ -67,10 +67,11 @@ def hgb(task, seed, n_threads):
     return kind(categorical_features="from_dtype", random_state=seed)
 
 
-def forest(task, seed, n_threads):
+def forest(task, seed, n_threads, n_trees=100):
     """Random forest of scikit-learn on one-hot categories, missing numbers native."""
     kind = RandomForestClassifier if task == "classification" else RandomForestRegressor
-    return make_pipeline(_one_hot(scale=False), kind(n_jobs=n_threads, random_state=seed))
+    model = kind(n_trees, n_jobs=n_threads, random_state=seed)
+    return make_pipeline(_one_hot(scale=False), model)
 
 
 def linear(task, seed, n_threads):
@@ -266,11 +267,15 @@ def settings_hash(model, task):
 
 
 def warm_up(model, task, n_threads):
-    """Fit once on a few rows, so that imports and caches are not counted in the first fit."""
+    """Fit once on a few rows, so that imports and caches are not counted in the first fit.
+
+    `model` is a name of `MODELS` or a function like those in it.
+    """
     from tabular_data import load_table
 
+    make = model if callable(model) else MODELS[model]
     table = load_table("iris" if task == "classification" else "diabetes")
     rows = np.random.default_rng(0).permutation(len(table.y))[:90]
     X, y = table.X.iloc[rows], table.y[rows]
-    estimator = MODELS[model](task, 0, n_threads).fit(X, y)
+    estimator = make(task, 0, n_threads).fit(X, y)
     (estimator.predict_proba if task == "classification" else estimator.predict)(X)
