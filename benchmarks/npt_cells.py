@@ -54,7 +54,11 @@ def cell_attention(seed=0):
         accuracy = {}
         for use in (True, False):
             model = NPTClassifier(
-                architecture=architecture, use_cell_attention=use, random_state=seed, **PARAMETERS
+                pretrained=False,
+                architecture=architecture,
+                use_cell_attention=use,
+                random_state=seed,
+                **PARAMETERS,
             ).fit(X, y)
             accuracy[use] = accuracy_score(y_test, model.predict(X_test))
         figures += [

@@ -81,14 +81,14 @@ def cost_predict(seed=0):
     ):
         judged = bool(parameters)
         # what is learnt does not matter for what predictions cost
-        model = NPTRegressor(max_epochs=1, random_state=seed, **parameters)
+        model = NPTRegressor(pretrained=False, max_epochs=1, random_state=seed, **parameters)
         model.fit(known, y[:N_CONTEXT])
         one = median_ms(lambda model=model: model.predict(asked[:1]), 30)
 
         def uncached(model=model):
             memories = model._encode_context(model._context, model._member_rows)
             cells = model._as_cells(model._encode_table(asked[:1], reset=False))
-            model._combine(model._query(cells, model.module_.target, memories))
+            model._combine(model._query(cells, model.module_.target, memories), memories)
 
         without = median_ms(uncached, 3)
         cpu, wall = timed(lambda model=model: model.predict(asked))
@@ -111,7 +111,7 @@ def cost_predict(seed=0):
 def _growth(n_rows, n_columns, seed):
     """Return costs of one epoch of training and of 2,000 predictions."""
     X, y = make_regression(n_rows, n_columns, noise=10.0, random_state=seed)
-    model = NPTRegressor(max_epochs=1, early_stopping=False, random_state=seed)
+    model = NPTRegressor(pretrained=False, max_epochs=1, early_stopping=False, random_state=seed)
     with PeakMemory() as memory:
         fit, _ = timed(lambda: model.fit(X, y))
     rows = np.resize(X, (2000, n_columns))
@@ -141,7 +141,7 @@ def cost_growth(seed=0):
         figures.append(figure("rise of memory in fit at 50,000 rows, MB", memory[-1]))
     return {
         "figures": figures,
-        "configuration": "NPTRegressor(max_epochs=1, early_stopping=False)",
+        "configuration": "NPTRegressor(pretrained=False, max_epochs=1, early_stopping=False)",
         "notes": ["Fitted exponents over three sizes; 10 columns where rows grow, 2,000 rows "
                   "where columns grow. Context rows stay at most context_size a member, so "
                   "predictions do not grow with the table beyond that."],
@@ -203,7 +203,7 @@ def _adult_child(seed):
     import resource
 
     table = load_table("adult")
-    model = NPTClassifier(random_state=seed)
+    model = NPTClassifier(pretrained=False, random_state=seed)
     cpu, _ = timed(lambda: model.fit(table.X, table.y))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
     probability = model.predict_loo("predict_proba")[:, 1]

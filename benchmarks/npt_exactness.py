@@ -46,8 +46,8 @@ def exactness(seed=0):
     rng = np.random.default_rng(seed)
     X, value, label = mixed_table(1000, rng)
     differences = {"cached and uncached": [], "alone and among others": [], "context order": []}
-    for model, y in ((NPTClassifier(random_state=seed), label),
-                     (NPTRegressor(random_state=seed), value)):  # fmt: skip
+    for model, y in ((NPTClassifier(pretrained=False, random_state=seed), label),
+                     (NPTRegressor(pretrained=False, random_state=seed), value)):  # fmt: skip
         model.set_params(max_epochs=5)
         context, asked = X.iloc[:500], X.iloc[500:]
         model.fit(context, y[:500])
@@ -58,7 +58,7 @@ def exactness(seed=0):
         whole = predict(asked)
         raw = model._raw_predict(asked)
         differences["cached and uncached"].append(
-            np.abs(model._combine(uncached(model, asked)) - raw).max()
+            np.abs(model._combine(uncached(model, asked), None) - raw).max()
         )
         alone = np.concatenate([predict(asked.iloc[i : i + 1]) for i in range(len(asked))])
         differences["alone and among others"].append(np.abs(alone - whole).max())
@@ -92,15 +92,21 @@ def leakage(seed=0):
     X, y = load_breast_cancer(return_X_y=True)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     auc = cross_validate(
-        NPTClassifier(random_state=seed), X, rng.permutation(y), cv=folds, scoring="roc_auc"
+        NPTClassifier(pretrained=False, random_state=seed),
+        X,
+        rng.permutation(y),
+        cv=folds,
+        scoring="roc_auc",
     )["test_score"]
     X, y = load_diabetes(return_X_y=True)
     folds = KFold(5, shuffle=True, random_state=seed)
-    r2 = cross_validate(NPTRegressor(random_state=seed), X, rng.permutation(y), cv=folds)
+    r2 = cross_validate(
+        NPTRegressor(pretrained=False, random_state=seed), X, rng.permutation(y), cv=folds
+    )
     best = []
     for noise_seed in range(3):
         noise = np.random.default_rng(noise_seed)
-        model = NPTClassifier(early_stopping=True, random_state=noise_seed)
+        model = NPTClassifier(pretrained=False, early_stopping=True, random_state=noise_seed)
         model.fit(noise.normal(size=(400, 10)), np.tile([0, 1], 200))
         best.append(min(epoch["valid_loss"] for epoch in model.history_))
     return {

@@ -102,7 +102,9 @@ def imputation(seed=0):
         X_test, hidden = _hide(X[test], fraction, rng)
         filled = {}
         for name, parameters in (("at defaults", {}), ("fitted to impute", IMPUTING)):
-            model = NPTRegressor(random_state=seed, **parameters).fit(X_train, table.y[train])
+            model = NPTRegressor(pretrained=False, random_state=seed, **parameters).fit(
+                X_train, table.y[train]
+            )
             filled[f"NPT {name}"] = model.impute(X_test)
         filled["KNNImputer"] = KNNImputer().fit(X_train).transform(X_test)
         filled["mean"] = SimpleImputer().fit(X_train).transform(X_test)
@@ -152,7 +154,9 @@ def uses_rows(seed=0, n_protein=8000):
         rows = rng.permutation(len(table.y))[:n_protein]
         cut = len(rows) * 3 // 4
         train, test = rows[:cut], rows[cut:]
-        model = NPTRegressor(random_state=seed).fit(table.X.iloc[train], table.y[train])
+        model = NPTRegressor(pretrained=False, random_state=seed).fit(
+            table.X.iloc[train], table.y[train]
+        )
         result = model.context_reliance(table.X.iloc[test], table.y[test], random_state=seed)
         figures.append(
             figure(f"{name}: relative rise of RMSE with a corrupted context",
@@ -212,7 +216,7 @@ def new_labels(n_seeds=4):
         for seed in range(n_seeds):
             order = np.random.default_rng(seed).permutation(len(table.y))
             test, known = order[:n_test], order[n_test:]
-            model = NPTRegressor(random_state=seed)
+            model = NPTRegressor(pretrained=False, random_state=seed)
             model.fit(table.X.iloc[known[:300]], table.y[known[:300]])
             for k, size in enumerate(sizes):
                 if k:

@@ -44,6 +44,7 @@ X, price, place = make_houses(2500)
 from sklearn_selfattn import NPTRegressor
 
 model = NPTRegressor(
+    pretrained=False,
     n_estimators=1,
     n_heads=1,
     dropout=0.0,

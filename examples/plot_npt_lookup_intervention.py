@@ -47,6 +47,7 @@ from sklearn_selfattn import NPTRegressor
 
 pair = np.arange(len(X))
 model = NPTRegressor(
+    pretrained=False,
     n_estimators=1,
     n_heads=1,
     dropout=0.0,

@@ -41,7 +41,7 @@ X_test.head()
 
 from sklearn_selfattn import NPTClassifier
 
-model = NPTClassifier(random_state=0).fit(X_train, y_train)
+model = NPTClassifier(pretrained=False, random_state=0).fit(X_train, y_train)
 print(f"accuracy on unseen rows: {model.score(X_test, y_test):.3f}")
 
 pd.DataFrame(model.predict_proba(X_test), columns=model.classes_, index=X_test.index).round(

@@ -40,7 +40,8 @@ from tests.core.toy import (
 
 TOY = {"d_model": 8, "max_epochs": 25, "learning_rate": 2e-2}
 NPT = {
-    "d_model": 8, "n_heads": 2, "row_dim": 16, "feed_forward_dim": 16, "n_layers": 1,
+    "pretrained": False, "d_model": 8, "n_heads": 2, "row_dim": 16, "feed_forward_dim": 16,
+    "n_layers": 1,
     "n_estimators": 2, "n_bins": 4, "dropout": 0.0, "max_epochs": 6, "batch_size": 64,
     "learning_rate": 3e-2,
 }  # fmt: skip

@@ -86,7 +86,7 @@ def wine():
 
     X, y = load_wine(return_X_y=True, as_frame=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
-    model = NPTClassifier(max_epochs=2, random_state=0).fit(X_train, y_train)
+    model = NPTClassifier(pretrained=False, max_epochs=2, random_state=0).fit(X_train, y_train)
     names = {"X_train": X_train, "X_test": X_test, "y_train": y_train, "y_test": y_test}
     return names | {"X": X_test.head(3), "X_today": X, "y_today": y, "model": model}
 

@@ -105,6 +105,6 @@ import sklearn_selfattn
 for name in sklearn_selfattn.__all__:
     getattr(sklearn_selfattn, name)
 X = np.random.default_rng(0).normal(size=(30, 3))
-model = sklearn_selfattn.NPTClassifier(max_epochs=2, random_state=0).fit(X, X[:, 0] > 0)
+model = sklearn_selfattn.NPTClassifier(pretrained=False, max_epochs=2).fit(X, X[:, 0] > 0)
 assert model.predict_proba(X).shape == (30, 2)
 """)

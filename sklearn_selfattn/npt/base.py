@@ -7,7 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..core.base import BaseSelfAttention, weighted_mean_and_scale
 from .context import ContextMixin, in_chunks
@@ -15,6 +15,7 @@ from .folds import deal_folds, sample_evenly, show_half
 from .masking import MaskedBatches
 from .module import NPT
 from .optim import Lamb
+from .pretrained import EXACT_CELLS, PretrainedMixin
 
 FOLDS_FROM = 100  # early_stopping="auto" holds rows out from here on
 VALIDATION_ROWS = 500  # at most so many held-out rows of a member are predicted per epoch
@@ -26,11 +27,17 @@ WARM_UP = 0.05  # share of the training over which the learning rate rises
 ANNEAL_FROM = 0.5  # share of the training after which it falls
 
 
-class BaseNPT(ContextMixin, BaseSelfAttention):
+class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
     """What NPTClassifier and NPTRegressor share."""
 
     _parameter_constraints = {
         **BaseSelfAttention._parameter_constraints,
+        "pretrained": ["boolean", StrOptions({"auto"})],
+        "fine_tune": [
+            Options(bool, {False}),
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "architecture": [StrOptions({"rows", "cells", "paper"})],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "row_dim": [Interval(Integral, 1, None, closed="left")],
@@ -48,6 +55,8 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
     def __init__(
         self,
         *,
+        pretrained="auto",
+        fine_tune=False,
         architecture="rows",
         n_estimators=4,
         row_dim=64,
@@ -95,6 +104,8 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
             verbose=verbose,
             random_state=random_state,
         )
+        self.pretrained = pretrained
+        self.fine_tune = fine_tune
         self.architecture = architecture
         self.n_estimators = n_estimators
         self.row_dim = row_dim
@@ -122,6 +133,8 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
             )
 
     def _make_module(self):
+        if self.weights_ is not None:
+            return self._make_ensemble()
         return NPT(
             self.architecture,
             self.n_estimators,
@@ -145,9 +158,10 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
 
     def _as_cells(self, values, target=None):
         """Return encoded rows and their targets as one matrix of cells (n_samples, d)."""
-        z = (values - self._center) / self._scale
-        bent = z / np.hypot(1, z / CLIP)  # outliers keep their order
-        features = np.where(self.encoder_.is_categorical_, values, bent)
+        features = (values - self._center) / self._scale
+        if self.weights_ is None:  # else the net scales by its context
+            bent = features / np.hypot(1, features / CLIP)  # outliers keep their order
+            features = np.where(self.encoder_.is_categorical_, values, bent)
         target = np.full(len(values), np.nan) if target is None else target
         return np.column_stack([features, target])
 
@@ -169,6 +183,9 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
             )
         groups = self._check_groups(groups, values)
         self._fit_scaling(values)
+        self.weights_ = None
+        if self._choose_pretrained(n_rows, values.shape[1], self._n_target_codes):
+            return self._fit_pretrained(values, target, groups, X, y)
         cells = self._as_cells(values, target)
         fold_seed, module_seed, batch_seed = self._draw_seeds()
         rng = np.random.RandomState(fold_seed)
@@ -298,9 +315,14 @@ class BaseNPT(ContextMixin, BaseSelfAttention):
 
     # --- prediction -------------------------------------------------------------------
 
+    def _place(self, module, device):
+        if self.dtype == "auto" and self.weights_ is not None and self._n_cells > EXACT_CELLS:
+            return module.to(device, torch.float32).eval()
+        return super()._place(module, device)
+
     def _raw_predict(self, X):
         cells = self._as_cells(self._encode_table(X, reset=False))
-        return self._combine(self._query(cells, self.module_.target))
+        return self._combine(self._query(cells, self.module_.target), self._memories)
 
 
 def _stack(rows):

@@ -10,7 +10,8 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 from ..core.maps import AttentionMaps
 from .folds import sample_evenly
 
-SCORES_AT_ONCE = 2**20  # attention scores held in memory while predicting
+NUMBERS_AT_ONCE = 2**20  # held in memory while predicting, in the largest array
+CONTEXT_ROWS = 1000  # the most that the pretrained weights are good for
 LOO_FOLDS = 10  # a new context is left out in so many parts
 
 
@@ -75,10 +76,11 @@ class ContextMixin:
     def _context_attributes(self, module, cells, fold):
         """Return the attributes that hold rows as the context of a module."""
         rng = np.random.RandomState(self._context_seed)
-        kept = sample_evenly(self.n_estimators * self.context_size, cells[:, -1], rng)
+        size = self._member_context()
+        kept = sample_evenly(self.n_estimators * size, cells[:, -1], rng)
         cells, fold = cells[kept], fold[kept]
         member_rows = np.stack(
-            [sample_evenly(self.context_size, cells[:, -1], rng) for _ in range(self.n_estimators)]
+            [sample_evenly(size, cells[:, -1], rng) for _ in range(self.n_estimators)]
         )
         return {
             "_context": cells,
@@ -87,6 +89,10 @@ class ContextMixin:
             "_memories": encode(module, cells, member_rows),
             "n_context_": len(cells),
         }
+
+    def _member_context(self):
+        """Return how many rows of context a member has at most."""
+        return self.context_size if self.weights_ is None else min(self.context_size, CONTEXT_ROWS)
 
     @property
     def context_target_(self):
@@ -140,8 +146,10 @@ class ContextMixin:
         rng = np.random.RandomState(self._context_seed)
         new = np.flatnonzero(self._context_fold < 0)
         parts = [(np.sort(part), None) for part in np.array_split(rng.permutation(new), LOO_FOLDS)]
-        for member in range(self.n_estimators):
-            parts.append((np.flatnonzero(self._context_fold == member), member))
+        for held in range(self._context_fold.max(initial=-1) + 1):
+            # pretrained weights have not seen any row: all members predict
+            member = held if self.weights_ is None else None
+            parts.append((np.flatnonzero(self._context_fold == held), member))
         rows = np.concatenate([part for part, _ in parts])
         outputs = [self._predict_left_out(part, member) for part, member in parts if len(part)]
         combined = np.concatenate(outputs)[np.argsort(rows)]
@@ -155,11 +163,11 @@ class ContextMixin:
         """Return what `_combine` makes of rows of the context that are left out of it."""
         others = np.setdiff1d(np.arange(self.n_context_), part)
         rng = np.random.RandomState(self._context_seed)
-        chosen = others[sample_evenly(self.context_size, self._context[others, -1], rng)]
+        chosen = others[sample_evenly(self._member_context(), self._context[others, -1], rng)]
         cells = self._context[chosen]
         memories = self._encode_context(cells, np.arange(len(cells))[None])
         output = self._query(self._context[part], self.module_.target, memories)
-        return self._combine(output if member is None else output[member : member + 1])
+        return self._combine(output if member is None else output[member : member + 1], memories)
 
     # --- what was looked at -----------------------------------------------------------------
 
@@ -188,12 +196,13 @@ class ContextMixin:
         AttentionMaps
             Weights of shape (n_samples, n_heads, n_queries, n_keys) per block; heads of all
             members side by side. Cells are named as the features, the target as "target"; rows
-            of the context by their index, the row's own key as "self".
+            of the context by their index, the row's own key as "self" (pretrained weights
+            have "learnt rows" in its place: rows of tokens that every table gets).
         """
         check_is_fitted(self)
         if between not in ("cells", "rows"):
             raise ValueError(f"between has to be 'cells' or 'rows', got {between!r}.")
-        if between == "cells" and not self.use_cell_attention:
+        if between == "cells" and not (self.use_cell_attention or self.weights_):
             raise ValueError("between='cells' needs use_cell_attention=True in fit.")
         weights = self._attention(X, between)
         if between == "cells":  # (m, n, h, d, d) -> (n, m h, d, d)
@@ -204,7 +213,8 @@ class ContextMixin:
             axes |= {"query_axis": "cells", "key_axis": "cells"}
         else:
             maps = [self._over_context(part) for part in weights]
-            axes = {"query_labels": ["row"], "key_labels": [*range(self.n_context_), "self"]}
+            rest = "self" if self.weights_ is None else "learnt rows"
+            axes = {"query_labels": ["row"], "key_labels": [*range(self.n_context_), rest]}
             axes |= {"query_axis": "rows", "key_axis": "context rows"}
         if layer is not None:
             if not -len(maps) <= layer < len(maps):
@@ -216,7 +226,7 @@ class ContextMixin:
 
     def _over_context(self, weights):
         """Spread the weights on the members' rows over the whole context: (n, heads, 1, k + 1)."""
-        if self.architecture == "cells":  # (m, d, h, n, c + 1): columns count as heads
+        if weights.ndim == 5:  # (m, d, h, n, c + 1), "cells": columns count as heads
             weights = weights.reshape(len(weights), -1, *weights.shape[-2:])
         m, h, n, c = weights.shape
         spread = np.zeros((n, m, h, self.n_context_ + 1))
@@ -299,7 +309,7 @@ class ContextMixin:
         rng = check_random_state(random_state)
 
         def score(memories):
-            output = self._combine(self._query(cells, self.module_.target, memories))
+            output = self._combine(self._query(cells, self.module_.target, memories), memories)
             if hasattr(self, "classes_"):
                 return accuracy_score(target, output.argmax(axis=1))
             return r2_score(target, output)
@@ -318,8 +328,9 @@ class ContextMixin:
     def impute(self, X):
         """Fill missing cells with what the net expects there.
 
-        The net learns to reconstruct hidden cells from the rest of their row and from the
-        context; that is what `feature_mask_prob` is for.
+        A net that was trained on this table has learnt to reconstruct hidden cells from the
+        rest of their row and from the context; that is what `feature_mask_prob` is for. With
+        pretrained weights each column with missing cells is predicted from the other ones.
 
         Parameters
         ----------
@@ -336,16 +347,26 @@ class ContextMixin:
         Raises
         ------
         ValueError
-            The net was fitted with ``feature_mask_prob=0`` or ``feature_loss_weight=0``.
+            The net was trained with ``feature_mask_prob=0`` or ``feature_loss_weight=0``.
         """
         check_is_fitted(self)
-        if not (self.feature_mask_prob and self.feature_loss_weight):
+        if self.weights_ is None and not (self.feature_mask_prob and self.feature_loss_weight):
             raise ValueError(
                 "impute needs a net that has learnt to reconstruct cells: fit with "
                 f"feature_mask_prob > 0 and feature_loss_weight > 0, got {self.feature_mask_prob} "
                 f"and {self.feature_loss_weight}."
             )
         values = self._encode_table(X, reset=False)
+        expected = self._expect_cells(values)
+        table = self.encoder_.inverse_transform(np.where(np.isnan(values), expected, values))
+        if isinstance(table, pd.DataFrame) and isinstance(X, pd.DataFrame):
+            table.index = X.index
+        return table
+
+    def _expect_cells(self, values):
+        """Return what the net expects in the cells of encoded rows (n_samples, d)."""
+        if self.weights_ is not None:
+            return self._expect_columns(values)
         module = self.module_
         numbers = self._query(self._as_cells(values), lambda H: module.features(H)[0])
         expected = np.zeros_like(values)
@@ -355,10 +376,7 @@ class ContextMixin:
             logits = self._query(self._as_cells(values), lambda H: module.features(H)[1])
             share = logits.softmax(dim=-1).mean(dim=0)  # (n, d_cat, codes)
             expected[:, module.categorical_features] = share.argmax(dim=-1).cpu().numpy()
-        table = self.encoder_.inverse_transform(np.where(np.isnan(values), expected, values))
-        if isinstance(table, pd.DataFrame) and isinstance(X, pd.DataFrame):
-            table.index = X.index
-        return table
+        return expected
 
     # --- persistence ---------------------------------------------------------------------
 
@@ -391,11 +409,9 @@ def encode(module, cells, member_rows):
 def in_chunks(module, queries, memories, output):
     """Return ``output(tokens)`` for queries (m or 1, q, d), some at a time.
 
-    So many that the attention scores of all members and heads stay within a fixed memory,
-    whatever the number of queries.
+    So many that what the module holds of them stays within a fixed memory, whatever the
+    number of queries.
     """
-    keys = memories[0].keys
-    per_query = keys.shape[:-2].numel() * (keys.shape[-2] + 1)  # members x heads x keys
-    size = max(SCORES_AT_ONCE // per_query, 1)
+    size = max(NUMBERS_AT_ONCE // module.per_query(memories), 1)
     parts = [output(module.query(part, memories)) for part in queries.split(size, dim=1)]
     return torch.cat(parts, dim=1)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
+from sklearn.utils.validation import check_is_fitted
 
 from ..core.base import SelfAttentionClassifierMixin, SelfAttentionRegressorMixin, guarded_fit
 from .base import BaseNPT
@@ -27,14 +28,31 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
 
     Parameters
     ----------
+    pretrained : bool or "auto", default="auto"
+        Whether to predict with the weights that the package carries, which have learnt on
+        synthetic tables how to use context rows: then `fit` trains nothing and takes
+        about a second. "auto" does so for tables of up to 2,000 rows, 40 columns and ten
+        classes, and trains a net on larger ones, with a warning. True does so for all: of more
+        rows each member sees a sample, of more columns a part, more classes share codes. False
+        trains a net on the table alone. No weights are ever downloaded.
+    fine_tune : False, "auto" or int, default=False
+        Whether to train the pretrained weights further on the table. "auto" holds a quarter of
+        the rows out and keeps what was learnt only if they are predicted better for it; a
+        number is a number of steps. Worth its time where the target follows a rule of many
+        columns.
     architecture : {"rows", "cells", "paper"}, default="rows"
-        Form of the attention between datapoints. "rows": a row is one vector, projected to
-        `row_dim` channels; fast. "cells": column by column, with the target as a column, its
-        weights independent of the number of columns. "paper": full width, with the paper's
-        residual maps and scale; see `sklearn_selfattn.npt.paper_preset`.
+        This and the parameters up to `n_iter_no_change`, but for `n_estimators`,
+        `context_size` and the two on categories, shape and train a net of the table's own, and
+        mean nothing to pretrained weights. Form of the attention between datapoints. "rows": a
+        row is one vector, projected to `row_dim` channels; fast. "cells": column by column,
+        with the target as a column, its weights independent of the number of columns. "paper":
+        full width, with the paper's residual maps and scale; see
+        `sklearn_selfattn.npt.paper_preset`.
     n_estimators : int, default=4
-        Members: independent networks, trained side by side in batched products. Each holds
-        another part of the rows out, their mean probability is predicted.
+        Members: independent networks, trained side by side in batched products, each of which
+        holds another part of the rows out; of pretrained weights, views of the table (order
+        and names of columns, codes of classes, numbers or ranks). Their mean probability is
+        predicted.
     row_dim : int, default=64
         Width of the attention between datapoints ("rows" only); divisible by `n_heads`.
     feed_forward_dim : int, default=128
@@ -50,8 +68,8 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
         Share of the loss for reconstructing hidden cells at the start; it falls to zero along
         a cosine.
     context_size : int, default=2000
-        The most context rows of a member. Of a larger table each member keeps a sample of its
-        own, with the shares of the classes.
+        The most context rows of a member (1,000 with pretrained weights). Of a larger table each
+        member keeps a sample of its own, with the shares of the classes.
     optimizer : {"adamw", "lamb"}, default="adamw"
         "lamb" is the paper's, inside Lookahead.
     categorical_features : "from_dtype", None or array-like, default="from_dtype"
@@ -88,7 +106,9 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
         "auto" takes the first that is there of CUDA, MPS and CPU; or a torch device.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision. "auto" trains in float32 and predicts on the CPU in float64, so that a
-        prediction does not depend on the rows beside it.
+        prediction does not depend on the rows beside it; pretrained weights do so on
+        tables of up to 4,096 cells, and predict larger ones in float32, where it depends on them
+        in the sixth digit.
     callbacks : list of skorch callbacks, default=None
         Called during training. They are copied first.
     verbose : int, default=0
@@ -101,6 +121,8 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels.
+    weights_ : str or None
+        Hash of the pretrained weights in use; None for a net trained on the table alone.
     temperature_ : float
         By which the logits of a member are divided; chosen on the held-out rows.
     n_context_ : int
@@ -111,7 +133,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
         The trained networks.
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "valid_loss" (with early stopping), "lr",
-        "dur" (seconds).
+        "dur" (seconds). Empty where nothing was trained.
     n_iter_ : int
         Number of epochs.
     encoder_ : TableEncoder
@@ -157,7 +179,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn_selfattn import NPTClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = NPTClassifier(max_epochs=5, random_state=0).fit(X[::2], y[::2])
+    >>> model = NPTClassifier(random_state=0).fit(X[::2], y[::2])
     >>> model.score(X[1::2], y[1::2]) > 0.9
     True
     >>> model.neighbors(X[1:2], n_neighbors=3)["target"].tolist()
@@ -223,8 +245,10 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
 
         self.temperature_ = math.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x)
 
-    def _combine(self, output):
+    def _combine(self, output, memories):
         """Return the logits of the mean probability over members."""
+        if self.weights_ is not None:
+            return self.module_.log_share(output).cpu().double().numpy()
         share = torch.log_softmax(output / self.temperature_, dim=-1)  # (m, n, n_classes)
         return (share.logsumexp(dim=0) - math.log(len(share))).cpu().double().numpy()
 
@@ -243,14 +267,31 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
 
     Parameters
     ----------
+    pretrained : bool or "auto", default="auto"
+        Whether to predict with the weights that the package carries, which have learnt on
+        synthetic tables how to use context rows: then `fit` trains nothing and takes
+        about a second. "auto" does so for tables of up to 2,000 rows, 40 columns and ten
+        classes, and trains a net on larger ones, with a warning. True does so for all: of more
+        rows each member sees a sample, of more columns a part, more classes share codes. False
+        trains a net on the table alone. No weights are ever downloaded.
+    fine_tune : False, "auto" or int, default=False
+        Whether to train the pretrained weights further on the table. "auto" holds a quarter of
+        the rows out and keeps what was learnt only if they are predicted better for it; a
+        number is a number of steps. Worth its time where the target follows a rule of many
+        columns.
     architecture : {"rows", "cells", "paper"}, default="rows"
-        Form of the attention between datapoints. "rows": a row is one vector, projected to
-        `row_dim` channels; fast. "cells": column by column, with the target as a column, its
-        weights independent of the number of columns. "paper": full width, with the paper's
-        residual maps and scale; see `sklearn_selfattn.npt.paper_preset`.
+        This and the parameters up to `n_iter_no_change`, but for `n_estimators`,
+        `context_size` and the two on categories, shape and train a net of the table's own, and
+        mean nothing to pretrained weights. Form of the attention between datapoints. "rows": a
+        row is one vector, projected to `row_dim` channels; fast. "cells": column by column,
+        with the target as a column, its weights independent of the number of columns. "paper":
+        full width, with the paper's residual maps and scale; see
+        `sklearn_selfattn.npt.paper_preset`.
     n_estimators : int, default=4
-        Members: independent networks, trained side by side in batched products. Each holds
-        another part of the rows out, their mean prediction is predicted.
+        Members: independent networks, trained side by side in batched products, each of which
+        holds another part of the rows out; of pretrained weights, views of the table (order
+        and names of columns, codes of classes, numbers or ranks). Their mean prediction is
+        predicted.
     row_dim : int, default=64
         Width of the attention between datapoints ("rows" only); divisible by `n_heads`.
     feed_forward_dim : int, default=128
@@ -266,8 +307,8 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
         Share of the loss for reconstructing hidden cells at the start; it falls to zero along
         a cosine.
     context_size : int, default=2000
-        The most context rows of a member. Of a larger table each member keeps a sample of its
-        own, with the shares of the target's range.
+        The most context rows of a member (1,000 with pretrained weights). Of a larger table each
+        member keeps a sample of its own, with the shares of the target's range.
     optimizer : {"adamw", "lamb"}, default="adamw"
         "lamb" is the paper's, inside Lookahead.
     categorical_features : "from_dtype", None or array-like, default="from_dtype"
@@ -304,7 +345,9 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
         "auto" takes the first that is there of CUDA, MPS and CPU; or a torch device.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision. "auto" trains in float32 and predicts on the CPU in float64, so that a
-        prediction does not depend on the rows beside it.
+        prediction does not depend on the rows beside it; pretrained weights do so on
+        tables of up to 4,096 cells, and predict larger ones in float32, where it depends on them
+        in the sixth digit.
     callbacks : list of skorch callbacks, default=None
         Called during training. They are copied first.
     verbose : int, default=0
@@ -315,6 +358,8 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
 
     Attributes
     ----------
+    weights_ : str or None
+        Hash of the pretrained weights in use; None for a net trained on the table alone.
     target_mean_, target_scale_ : float
         By which the target is standardised.
     n_context_ : int
@@ -325,7 +370,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
         The trained networks.
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "valid_loss" (with early stopping), "lr",
-        "dur" (seconds).
+        "dur" (seconds). Empty where nothing was trained.
     n_iter_ : int
         Number of epochs.
     encoder_ : TableEncoder
@@ -371,7 +416,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn_selfattn import NPTRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = NPTRegressor(max_epochs=5, random_state=0).fit(X[::2], y[::2])
+    >>> model = NPTRegressor(random_state=0).fit(X[::2], y[::2])
     >>> model.score(X[1::2], y[1::2]) > 0.3
     True
     """
@@ -406,6 +451,44 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
         self._n_target_codes = 0
         return self._fit_cells(values, target, groups, X, y)
 
+    def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95)):
+        """Predict quantiles of the target, with pretrained weights.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n_samples, n_features)
+            Rows to predict.
+        quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
+            Levels strictly between 0 and 1. The first and the last of the default bound an
+            interval that holds 90 % of the targets.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            Quantiles, the mean over members.
+
+        Raises
+        ------
+        ValueError
+            A level outside (0, 1), or a net that was trained on this table alone, which
+            predicts nothing but the mean.
+        """
+        check_is_fitted(self)
+        levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(f"quantiles have to lie between 0 and 1, got {quantiles!r}.")
+        if self.weights_ is None:
+            raise ValueError(
+                "predict_quantiles needs the pretrained weights, but this net was trained on its "
+                "table alone and predicts nothing but the mean; fit with pretrained=True."
+            )
+        cells = self._as_cells(self._encode_table(X, reset=False))
+        logits = self._query(cells, self.module_.target)
+        levels = torch.as_tensor(levels, dtype=logits.dtype, device=logits.device)
+        with torch.inference_mode():
+            found = self.module_.quantiles(logits, self._memories, levels)
+        return self._decode_target(found.cpu().double().numpy())
+
     def _encode_target(self, y):
         return (np.asarray(y, dtype=np.float64) - self.target_mean_) / self.target_scale_
 
@@ -418,5 +501,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     def _calibrate(self, output, target):
         """Nothing to calibrate: a mean has no temperature."""
 
-    def _combine(self, output):
+    def _combine(self, output, memories):
+        if self.weights_ is not None:
+            return self.module_.mean(output, memories).cpu().double().numpy()
         return output.squeeze(-1).mean(dim=0).cpu().double().numpy()

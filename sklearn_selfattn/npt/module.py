@@ -314,6 +314,11 @@ class NPT(nn.Module):
             row = F.gelu(self.read(row))
         return self.target_output(row)
 
+    def per_query(self, memories: list[Memory]) -> int:
+        """Return the attention scores of a query, over all members, heads and keys."""
+        keys = memories[0].keys
+        return keys.shape[:-2].numel() * (keys.shape[-2] + 1)
+
     def predict(self, cells: Tensor, memories: list[Memory]) -> Tensor:
         """Return target outputs ``(m, q, n_outputs)`` of queries ``(m or 1, q, d)``."""
         return self.target(self.query(cells, memories))

@@ -46,6 +46,7 @@ def paper_preset(n_samples, n_steps=2000):
     """
     small = n_samples < SMALL_TABLE_ROWS
     return {
+        "pretrained": False,
         "architecture": "paper",
         "n_estimators": 1,
         "n_bins": 0,

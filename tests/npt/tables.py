@@ -6,6 +6,7 @@ import pandas as pd
 from sklearn_selfattn import NPTClassifier, NPTRegressor
 
 SMALL = {
+    "pretrained": False,
     "d_model": 8,
     "n_heads": 2,
     "row_dim": 16,

@@ -58,7 +58,7 @@ def test_the_cache_is_the_forward_pass(fitted):
     with torch.inference_mode():
         tensors = [torch.as_tensor(part).expand(2, *part.shape) for part in (together, hidden)]
         H = fitted.module_(*tensors, N_CONTEXT)
-        uncached = fitted._combine(fitted.module_.target(H))
+        uncached = fitted._combine(fitted.module_.target(H), None)
     assert_close(fitted._raw_predict(frame), uncached)
     assert uncached.std(axis=0).min() > 1e-3
 
@@ -110,11 +110,11 @@ def test_chunks_do_not_show(fitted, n_rows, monkeypatch):
     monkeypatch.setattr(fitted.module_, "query", counted)
     keys = fitted._memories[0].keys
     per_query = keys[..., 0, 0].numel() * (N_CONTEXT + 1)
-    monkeypatch.setattr(context, "SCORES_AT_ONCE", 7 * per_query)
+    monkeypatch.setattr(context, "NUMBERS_AT_ONCE", 7 * per_query)
     assert_close(output(fitted, frame), whole)
     assert max(sizes) <= 7
     assert sum(sizes) == n_rows
-    monkeypatch.setattr(context, "SCORES_AT_ONCE", 1)  # never less than a row at a time
+    monkeypatch.setattr(context, "NUMBERS_AT_ONCE", 1)  # never less than a row at a time
     assert_close(output(fitted, frame), whole)
 
 

@@ -207,12 +207,12 @@ def classes(draw, scores, outcome, by_rule, *, is_cluster):
     """
     b, n, _ = scores.shape
     most = max(2, min(MAX_OUTPUTS, n // 6))
-    few = 2 + ((most - 1) * draw.uniform(b, 1).square()).long()
+    few = 2 + ((most - 1) * draw.uniform(b, 1) ** 1.6).long()
     many = 2 + draw.whole(most - 1, b, 1)
     # Often one class per Gaussian, as far as ten classes go.
     many = torch.where(draw.chance(0.4, b, 1), most, many)
     n_classes = torch.where(is_cluster[:, None], many, few)
-    n_classes = torch.where(draw.chance(0.3, b, 1), 2, n_classes).clamp(max=most)
+    n_classes = torch.where(draw.chance(0.15, b, 1), 2, n_classes).clamp(max=most)
     code = torch.arange(MAX_OUTPUTS, device=draw.device)
     possible = code < n_classes  # (b, 10)
 

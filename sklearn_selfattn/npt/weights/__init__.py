@@ -1,0 +1,77 @@
+"""The weights that the package carries, and how such a file is written and read.
+
+An ``.npz`` of half-precision arrays, no pickle: anyone may open it. The entry "facts" is JSON:
+the sizes of the net, what made the weights (plan, compute, curve), and a hash of the arrays.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from ..in_context import Config, InContextNPT, as_dict
+
+FOLDER = Path(__file__).parent
+DEFAULT = "tiny"
+
+
+def save_weights(net: InContextNPT, facts: dict, path: Path) -> None:
+    """Write a net and the facts about it."""
+    arrays = {
+        name: value.detach().cpu().numpy().astype(np.float16)
+        for name, value in net.state_dict().items()
+    }
+    for name in ("borders", "tails"):  # borders have to increase
+        arrays[name] = getattr(net, name).cpu().numpy().astype(np.float32)
+    facts = {**facts, "config": as_dict(net.config), "sha256": _digest(arrays)}
+    with open(path, "wb") as file:
+        np.savez_compressed(file, facts=np.array(json.dumps(facts)), **arrays)
+
+
+def load_weights(path: Path | None = None) -> tuple[InContextNPT, dict]:
+    """Read a net and the facts about it.
+
+    Parameters
+    ----------
+    path : Path, default=None
+        A file that `save_weights` wrote; None for the one that the package carries.
+
+    Returns
+    -------
+    net : InContextNPT
+        In float32, for prediction.
+    facts : dict
+        "config", "sha256", "plan", "flop", "seconds", "tables", "curve" ...
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file is damaged.
+    """
+    path = FOLDER / f"{DEFAULT}.npz" if path is None else Path(path)
+    remedy = "Install the package again, or set pretrained=False to train on your table alone."
+    if not path.exists():
+        raise FileNotFoundError(f"The pretrained weights {path} are missing. {remedy}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        facts = json.loads(str(arrays.pop("facts")))
+        if _digest(arrays) != facts["sha256"]:
+            raise ValueError("the hash of the arrays is not the one they were written with")
+        net = InContextNPT(Config(**facts["config"]))
+        net.load_state_dict({name: torch.from_numpy(a).float() for name, a in arrays.items()})
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError, TypeError) as error:
+        raise ValueError(f"The pretrained weights {path} are damaged: {error}. {remedy}") from error
+    return net.eval(), facts
+
+
+def _digest(arrays: dict) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
