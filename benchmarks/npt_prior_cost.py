@@ -1,6 +1,9 @@
 """What the pretrained NPT costs on one core, and whether its predictions are exact."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 from bench_tabular import PeakMemory
 from npt_cost import median_ms, timed
 from npt_exactness import mixed_table
@@ -15,6 +18,9 @@ from sklearn_selfattn import NPTClassifier, NPTRegressor
 N_COLUMNS = 20
 #: CPU seconds allowed for 500 context rows and 500 queries, by preset of the weights.
 ALLOWED_S = {"tiny": 1, "base": 3}
+#: Context rows and columns; small tables may be computed in float64, large ones are not.
+EXACTNESS = ((200, 12), (500, N_COLUMNS))
+N_ASKED = 50
 
 
 def preset():
@@ -59,41 +65,64 @@ def cost_figures(seed=0):
     return result
 
 
+def wide_table(n_rows, n_columns, rng):
+    """Return `mixed_table` beside columns of numbers: features, values, classes."""
+    frame, value, label = mixed_table(n_rows, rng)
+    n_more = n_columns - frame.shape[1]
+    X, y = make_classification(
+        n_rows, n_more, n_informative=4, n_redundant=0, random_state=int(rng.integers(2**31))
+    )
+    columns = pd.DataFrame(X, columns=[f"x{i}" for i in range(n_more)])
+    return pd.concat([frame, columns], axis=1), (value + y) / (value + y).std(), label
+
+
+def largest_differences(make, method, table, n_context, rng):
+    """Return the largest difference of predictions by what was changed.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the unfitted model.
+    method : {"predict", "predict_proba"}
+        What is compared.
+    table : tuple of (DataFrame, ndarray)
+        The first `n_context` rows are fitted on, the others asked.
+    """
+    X, y = table
+    context, known, asked = X.iloc[:n_context], y[:n_context], X.iloc[n_context:]
+    model = make().fit(context, known)
+    whole = getattr(model, method)(asked)
+    alone = [getattr(model, method)(asked.iloc[i : i + 1]) for i in range(len(asked))]
+    found = {"alone and among others": [np.abs(np.concatenate(alone) - whole).max()]}
+    order = rng.permutation(len(asked))
+    again = getattr(model, method)(asked.iloc[order])
+    found["order of the rows asked"] = [np.abs(again - whole[order]).max()]
+    for _ in range(3):
+        order = rng.permutation(n_context)
+        other = getattr(make().fit(context.iloc[order], known[order]), method)(asked)
+        found.setdefault("order of the context rows", []).append(np.abs(other - whole).max())
+        order = rng.permutation(X.columns)
+        other = getattr(make().fit(context[order], known), method)(asked[order])
+        found.setdefault("order of the columns", []).append(np.abs(other - whole).max())
+    return {words: max(values) for words, values in found.items()}
+
+
 def exactness_figures(seed=0):
     """Compare predictions alone with those in company, and over orders of columns and rows."""
     rng = np.random.default_rng(seed)
-    X, value, label = mixed_table(400, rng)
-    context, asked = X.iloc[:250], X.iloc[250:]
     result = []
-    for kind, y, method in (
-        (NPTClassifier, label, "predict_proba"), (NPTRegressor, value / value.std(), "predict")
-    ):  # fmt: skip
-
-        def fitted(X, y, kind=kind):
-            return kind(random_state=seed, **VARIANTS["npt_pretrained"]).fit(X, y)
-
-        known = y[:250]
-        model = fitted(context, known)
-        whole = getattr(model, method)(asked)
-        alone = [getattr(model, method)(asked.iloc[i : i + 1]) for i in range(len(asked))]
-        differences = {"alone and among others": np.abs(np.concatenate(alone) - whole).max()}
-        order = rng.permutation(len(asked))
-        again = getattr(model, method)(asked.iloc[order])
-        differences["order of the rows asked"] = np.abs(again - whole[order]).max()
-        rows, columns = [], []
-        for _ in range(3):
-            order = rng.permutation(len(context))
-            other = getattr(fitted(context.iloc[order], known[order]), method)(asked)
-            rows.append(np.abs(other - whole).max())
-            order = rng.permutation(context.columns)
-            other = getattr(fitted(context[order], known), method)(asked[order])
-            columns.append(np.abs(other - whole).max())
-        differences["order of the context rows"] = max(rows)
-        differences["order of the columns"] = max(columns)
-        result += [
-            figure(f"{kind.__name__}.{method}, {words}: largest difference", found, "<= 1e-06")
-            for words, found in differences.items()
-        ]
+    for n_context, n_columns in EXACTNESS:
+        X, value, label = wide_table(n_context + N_ASKED, n_columns, rng)
+        for kind, y, method in (
+            (NPTClassifier, label, "predict_proba"), (NPTRegressor, value, "predict")
+        ):  # fmt: skip
+            make = partial(kind, random_state=seed, **VARIANTS["npt_pretrained"])
+            found = largest_differences(make, method, (X, y), n_context, rng)
+            name = f"{kind.__name__}.{method}, {n_context} x {n_columns}"
+            result += [
+                figure(f"{name}, {words}: largest difference", difference, "<= 1e-06")
+                for words, difference in found.items()
+            ]
     return result
 
 
@@ -108,7 +137,8 @@ def measure(seed=0):
         "weights": {fact["file"]: fact["sha256"] for fact in weights_facts()},
         "notes": [
             "One thread. Cost on make_classification with 10 informative columns of 20. Exactness "
-            "on 250 context rows of four numbers, a category and a flag, 15 % of the cells "
-            "missing, the target of the regression in standard deviations; three orders each."
+            "on four numbers, a category and a flag, of which 15 % of the cells are missing, and "
+            f"more numbers; {N_ASKED} rows asked, alone and together; three orders of context rows "
+            "and columns; the target of the regression in standard deviations."
         ],
     }

@@ -214,9 +214,11 @@ def _regression_figures(summary, size):
     for peer in ("hgb", "forest"):
         result += _ranked(summary, size, "npt_pretrained", peer, "rmse")
     for name in ("complete", "common"):
-        means = summary.get(name, {"means": {}})["means"].get("npt_pretrained", {})
+        board = summary.get(name, {"means": {}})
+        means = board["means"].get("npt_pretrained", {})
         if "coverage_90" in means:
-            words = f"NPT pretrained, {size} rows: share of test rows within the 90 % interval"
+            words = (f"NPT pretrained, {size} rows: share of test rows within the 90 % interval "
+                     f"({len(board['tables'])} tables, {board['n_fits']} fits)")  # fmt: skip
             return [*result, figure(words, means["coverage_90"], COVERED)]
     return result
 
