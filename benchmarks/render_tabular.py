@@ -116,7 +116,7 @@ def grid(head, rows):
     """Write an rst list-table."""
     lines = [".. list-table::", "   :header-rows: 1", "   :class: benchmark", ""]
     for row in [head, *rows]:
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]
+        lines += [f"   {'*' if i == 0 else ' '} - {cell}".rstrip() for i, cell in enumerate(row)]
     return "\n".join(lines) + "\n"
 
 
