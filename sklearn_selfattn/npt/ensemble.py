@@ -34,7 +34,7 @@ class Encoded(NamedTuple):
     memories: list[Memory]
     summary: Summary
     center: Tensor  # (m, 1) of the target, regression
-    scale: Tensor  # (m, 1)
+    scale: Tensor  # (m, 1), 0 where the target is constant
 
 
 class Ensemble(nn.Module):
@@ -134,8 +134,8 @@ class Ensemble(nn.Module):
             y = self.codes.gather(1, y.long())
         else:
             center, scale = y.mean(dim=1, keepdim=True), y.std(dim=1, keepdim=True, correction=0)
-            scale = torch.where(scale > 1e-12, scale, torch.ones_like(scale))
-            y = (y - center) / scale
+            scale = scale * (scale > 1e-12)
+            y = (y - center) / (scale + (scale == 0))
         return Encoded(self.net.encode(facts, y, self.task), summary, center, scale)
 
     def query(self, cells: Tensor, encoded: Encoded, traces: list[dict] | None = None) -> Tensor:
@@ -274,7 +274,8 @@ class Ensemble(nn.Module):
         y = queries[:, -1]
         if self.task == "classification":
             return F.nll_loss(self.log_share(logits), y.long()).item()
-        y = (y - encoded.center[0]) / encoded.scale[0]  # all members see all rows here
+        scale = encoded.scale[0]  # all members see all rows here
+        y = (y - encoded.center[0]) / (scale + (scale == 0))
         bars = torch.bucketize(y.contiguous(), self.net.borders)
         return F.nll_loss(logits.softmax(dim=-1).mean(dim=0).log(), bars).item()
 
@@ -289,7 +290,8 @@ def rank_columns(cells: np.ndarray) -> np.ndarray:
     """Rank the columns of cells (n, d + 1) by what they tell of the target, the last one.
 
     The ranking is exactly the same for any order of rows and columns: rows are sorted by the
-    two columns in question before anything is added up.
+    two columns in question before anything is added up, and the last digits, which a mean over
+    rows in another order has changed, do not count.
 
     Returns
     -------
@@ -305,5 +307,6 @@ def rank_columns(cells: np.ndarray) -> np.ndarray:
         a_, b_ = a - a.mean(), b - b.mean()
         size = np.sqrt((a_ @ a_) * (b_ @ b_))
         relevance = abs(a_ @ b_) / size if size > 0 else 0.0
-        keys.append((relevance, float(weight @ a), float(weight @ (a * b))))
+        key = np.array([relevance, weight @ a, weight @ (a * b)])
+        keys.append(tuple(np.round(key, 9)))
     return np.array(sorted(range(len(keys)), key=keys.__getitem__, reverse=True), dtype=np.int64)
