@@ -18,7 +18,7 @@ Loss = Callable[[nn.Module, Any], Tensor]
 Batches = Callable[[torch.Generator], Iterable[Any]]
 OptimizerMaker = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
-__all__ = ["TensorBatches", "seeded", "train", "weighted_row_loss"]
+__all__ = ["TensorBatches", "TrainingDiverged", "seeded", "train", "weighted_row_loss"]
 
 
 def train(
@@ -102,8 +102,8 @@ def train(
 
     Raises
     ------
-    ValueError
-        A loss or a weight is no longer finite.
+    TrainingDiverged
+        A loss or a weight is no longer finite; a ValueError.
 
     Notes
     -----
@@ -414,9 +414,13 @@ def _parameter_groups(
     ]
 
 
+class TrainingDiverged(ValueError):
+    """A loss or a weight is no longer finite."""
+
+
 def _check_finite(is_finite: bool, what: str, epoch: int, learning_rate: float) -> None:
     if not is_finite:
-        raise ValueError(
+        raise TrainingDiverged(
             f"Training diverged: {what} is not finite after epoch {epoch}. Try a smaller "
             f"learning_rate (it was {learning_rate})."
         )

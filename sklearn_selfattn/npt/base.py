@@ -126,6 +126,10 @@ class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
                 f"row_dim has to be divisible by n_heads, got row_dim={self.row_dim} and "
                 f"n_heads={self.n_heads}."
             )
+        if self.fine_tune is True:  # an integer to Python
+            raise ValueError(
+                "fine_tune has to be False, 'auto' or a number of steps, got fine_tune=True."
+            )
         if self.batch_size < 2:
             raise ValueError(
                 "batch_size has to be at least 2, a context row and a query, got "

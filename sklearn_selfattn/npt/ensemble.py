@@ -26,6 +26,7 @@ from .in_context import (
 )
 
 N_ITERATIONS = 20  # of the fit of class probabilities to the members' groups
+TINY = 1e-9  # sums of squares below that are rounding errors of a constant
 
 
 class Encoded(NamedTuple):
@@ -102,7 +103,8 @@ class Ensemble(nn.Module):
         Every member sees the columns that tell most of the target, as many as half of its own,
         and a draw of the others.
         """
-        ranking = torch.as_tensor(rank_columns(cells), device=self.order.device)
+        by_class = self.task == "classification"
+        ranking = torch.as_tensor(rank_columns(cells, by_class), device=self.order.device)
         n_members, n_columns = self.order.shape
         surely = len(ranking) if n_columns == len(ranking) else n_columns // 2
         for member, order in enumerate(self.order):
@@ -286,17 +288,19 @@ def _deal_codes(n_classes: int, generator: torch.Generator) -> Tensor:
     return shuffled % MAX_CLASSES if n_classes > MAX_CLASSES else shuffled
 
 
-def rank_columns(cells: np.ndarray) -> np.ndarray:
+def rank_columns(cells: np.ndarray, by_class: bool) -> np.ndarray:
     """Rank the columns of cells (n, d + 1) by what they tell of the target, the last one.
 
-    The ranking is exactly the same for any order of rows and columns: rows are sorted by the
-    two columns in question before anything is added up, and the last digits, which a mean over
-    rows in another order has changed, do not count.
+    That is the share of a column's variance that lies between the classes, or goes with the
+    number, so that names of classes do not matter. The ranking is exactly the same for any
+    order of rows and columns: rows are sorted by the two columns in question before anything is
+    added up, and the last digits, which a mean over rows in another order has changed, do
+    not count.
 
     Returns
     -------
     ndarray of int of shape (d,)
-        Columns, the one that correlates most with the target first; ties by a hash.
+        Columns, the one that tells most first; ties by a hash.
     """
     y = cells[:, -1]
     keys = []
@@ -305,8 +309,11 @@ def rank_columns(cells: np.ndarray) -> np.ndarray:
         a, b = np.nan_to_num(x[rows]), y[rows]
         weight = np.modf(np.arange(1, len(a) + 1) * 0.6180339887498949)[0]
         a_, b_ = a - a.mean(), b - b.mean()
-        size = np.sqrt((a_ @ a_) * (b_ @ b_))
-        relevance = abs(a_ @ b_) / size if size > 0 else 0.0
-        key = np.array([relevance, weight @ a, weight @ (a * b)])
+        if by_class:
+            codes = b.astype(np.intp)
+            told = (np.bincount(codes, a_) ** 2 / np.bincount(codes).clip(min=1)).sum()
+        else:
+            told = (a_ @ b_) ** 2 / max(b_ @ b_, TINY)
+        key = np.array([told / max(a_ @ a_, TINY), weight @ a, weight @ (a * b)])
         keys.append(tuple(np.round(key, 9)))
     return np.array(sorted(range(len(keys)), key=keys.__getitem__, reverse=True), dtype=np.int64)

@@ -1,12 +1,13 @@
 """How an NPT estimator uses the shipped weights: when, with which context, tuned or not."""
 
 import copy
+import math
 import warnings
 
 import numpy as np
 import torch
 
-from ..core.training import train
+from ..core.training import TrainingDiverged, train
 from .context import CONTEXT_ROWS, LOO_FOLDS, as_tensor
 from .ensemble import Ensemble
 from .folds import deal_folds, sample_evenly
@@ -18,10 +19,10 @@ MAX_COLUMNS = 40
 EXACT_CELLS = 4096  # tables of so many cells are predicted in float64
 
 TUNING_ROWS = 256  # in a step
-TUNING_TABLES = 2  # samples of the table in a step
-TUNING_RATE = 3e-4
-TUNING_EPOCHS = 40  # of STEPS steps, at most, with fine_tune="auto"
-TUNING_PATIENCE = 8
+TUNING_TABLES = 1  # samples of the table in a step
+TUNING_RATE = 1e-3
+TUNING_EPOCHS = 30  # of STEPS steps, at most, with fine_tune="auto"
+TUNING_PATIENCE = 6
 STEPS = 10
 TUNING_FROM = 40  # rows; fewer can not be held out and learnt from
 TUNING_HELD_OUT = 0.25
@@ -46,7 +47,7 @@ class PretrainedMixin:
                 f"The table has {found}, the pretrained weights are meant for up to {accepted}: a "
                 "net is trained on this table alone. Set pretrained=False to ask for that, or "
                 "pretrained=True to use the weights all the same.",
-                stacklevel=4,
+                stacklevel=6,  # who called fit
             )
             return False
         remedies = {
@@ -57,7 +58,7 @@ class PretrainedMixin:
         warnings.warn(
             f"The table has {found}, the pretrained weights are meant for up to {accepted}: "
             f"{'; '.join(remedies[name] for name, _, _ in beyond)}.",
-            stacklevel=4,
+            stacklevel=6,
         )
         return True
 
@@ -82,15 +83,19 @@ class PretrainedMixin:
         rng = np.random.RandomState(fold_seed)
         parts = min(LOO_FOLDS, len(cells) if groups is None else groups.max() + 1)
         fold = deal_folds(parts, cells[:, -1], rng, groups)
+        if parts < 2:  # one group, which can not be predicted from the others
+            fold[:] = -1
         self._context_seed = int(rng.randint(2**31 - 1))
         self._n_cells = cells.size
-        module = self._make_module()
+        module = self._build_module(0, torch.float32)
         module.net.load_state_dict(net.state_dict())
         module.arrange(cells)
         self.history_, self.n_iter_ = [], 0
         device = self._resolve_device()
         if self.fine_tune is not False:
-            self._fine_tune(module.to(device, torch.float32), cells, groups, tuning_seed, X, y)
+            self._fitting = cells, fold
+            self._fine_tune(module, cells, groups, tuning_seed, X, y)
+            del self._fitting
         self.module_ = self._place(module, device)
         self._take_context(cells, fold)
         return self
@@ -119,7 +124,7 @@ class PretrainedMixin:
                 n_estimators=self.n_estimators,
                 context_size=self.context_size,
                 categorical_features=categorical[others],
-                device=self.device,
+                device=str(next(self.module_.parameters()).device),  # `device` may be gone
                 dtype=self.dtype,
                 random_state=self._context_seed,
             )
@@ -155,13 +160,14 @@ class PretrainedMixin:
         with torch.no_grad():
             before = validate(module) if validate else None
         untouched = copy.deepcopy(module.net.state_dict())
-        n_epochs = max(n_steps // STEPS, 1)
+        n_epochs = math.ceil(n_steps / STEPS)
+        steps_of = iter([len(part) for part in np.array_split(np.arange(n_steps), n_epochs)])
         size = min(TUNING_ROWS, len(trained))
 
         def batches(generator):
             # a list has a length, by which the schedule moves
-            share = torch.rand(STEPS, generator=generator)
-            steps = STEPS if n_steps >= STEPS else n_steps
+            steps = next(steps_of)
+            share = torch.rand(steps, generator=generator)
             return [
                 (
                     torch.stack(
@@ -182,32 +188,37 @@ class PretrainedMixin:
             rows, n_context, generator = step
             return module.training_loss(table[kept[rows]], n_context, generator)
 
-        self.history_ = train(
-            module,
-            batches=batches,
-            loss=loss,
-            validate=validate,
-            max_epochs=n_epochs,
-            learning_rate=TUNING_RATE,
-            weight_decay=0.01,
-            schedule=_warm_then_falling,
-            clip_norm=1.0,
-            average=0.9,
-            n_iter_no_change=TUNING_PATIENCE if validate else None,
-            generator=torch.Generator().manual_seed(seed),
-            device=table.device,
-            callbacks=self.callbacks,
-            verbose=self.verbose,
-            estimator=self,
-            X=X,
-            y=y,
-        )
-        self.n_iter_ = len(self.history_)
-        if validate:
+        after = math.nan
+        try:
+            self.history_ = train(
+                module,
+                batches=batches,
+                loss=loss,
+                validate=validate,
+                max_epochs=n_epochs,
+                learning_rate=TUNING_RATE,
+                weight_decay=0.01,
+                schedule=_warm_then_falling,
+                clip_norm=1.0,
+                average=0.9,
+                n_iter_no_change=TUNING_PATIENCE if validate else None,
+                generator=torch.Generator().manual_seed(seed),
+                device=table.device,
+                callbacks=self.callbacks,
+                verbose=self.verbose,
+                estimator=self,
+                X=X,
+                y=y,
+            )
             with torch.no_grad():
-                after = validate(module)
-            if not after < before:
-                module.net.load_state_dict(untouched)
+                after = validate(module) if validate else None
+        except TrainingDiverged:
+            if not validate:
+                raise
+            module.zero_grad(set_to_none=True)
+        self.n_iter_ = len(self.history_)
+        if validate and not after < before:
+            module.net.load_state_dict(untouched)
 
 
 def _warm_then_falling(progress):

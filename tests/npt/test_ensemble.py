@@ -80,7 +80,7 @@ def test_order_of_columns_and_rows_does_not_matter(task, dtype, error):
 
 @every_task
 def test_without_the_ranking_the_order_of_columns_matters(task, monkeypatch):
-    monkeypatch.setattr(ensemble, "rank_columns", lambda cells: np.arange(cells.shape[1] - 1))
+    monkeypatch.setattr(ensemble, "rank_columns", lambda cells, _: np.arange(cells.shape[1] - 1))
     context, queries = make_cells(task), make_cells(task, 15, seed=1)
     changed = predict(task, context, queries, [6, 4, 2, 0, 5, 3, 1])
     assert np.abs(changed - predict(task, context, queries)).max() > 1e-4
@@ -92,15 +92,16 @@ def test_the_ranking_does_not_depend_on_the_last_digits_of_a_mean():
     x, b = rng.normal(size=60), rng.rand(60) < 0.5
     X = np.column_stack([x, 1 - x, b, ~b, rng.normal(size=60)]).astype(float)
     y = (x + b > 0.5).astype(float)
-    rankings = set()
-    for seed in range(60):
+    rankings = {True: set(), False: set()}
+    for seed in range(80):
         rng = np.random.RandomState(seed)
         rows, columns = rng.permutation(60), rng.permutation(5)
         shuffled = X[rows][:, columns]
         mean, scale = weighted_mean_and_scale(shuffled)
         cells = np.column_stack([(shuffled - mean) / scale, y[rows]])
-        rankings.add(tuple(columns[rank_columns(cells)]))
-    assert len(rankings) == 1
+        by_class = seed % 2 == 0
+        rankings[by_class].add(tuple(columns[rank_columns(cells, by_class)]))
+    assert [len(found) for found in rankings.values()] == [1, 1]
 
 
 def test_the_best_columns_come_first():
@@ -109,9 +110,16 @@ def test_the_best_columns_come_first():
     X[:, 4] = 1.0  # tells nothing at all
     target = 3 * X[:, 2] - 2 * X[:, 5] + X[:, 0]
     X[::10, 2] = np.nan
-    ranking = rank_columns(np.column_stack([X, target]))
+    ranking = rank_columns(np.column_stack([X, target]), by_class=False)
     np.testing.assert_array_equal(ranking[:3], [2, 5, 0])
     assert ranking[-1] == 4
+    classes = np.arange(200) % 3  # the one in the middle stands out, whatever it is called
+    X[:, 1] += 2 * (classes == 1)
+    for names in ([0, 1, 2], [1, 0, 2], [2, 0, 1]):
+        cells = np.column_stack([X, np.array(names)[classes]])
+        found = rank_columns(cells, by_class=True)
+        assert found[0] == 1 and found[-1] == 4
+        np.testing.assert_array_equal(found, rank_columns(cells[::-1], by_class=True))
 
 
 def test_of_many_columns_every_member_sees_the_best_and_a_draw_of_the_rest():

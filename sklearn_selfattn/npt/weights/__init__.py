@@ -6,16 +6,22 @@ the sizes of the net, what made the weights (plan, compute, curve), and a hash o
 
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
+from ...core.randomness import seeded
 from ..in_context import Config, InContextNPT, as_dict
 
 FOLDER = Path(__file__).parent
 DEFAULT = "tiny"
+# What reading a file that is cut off, altered or another one can raise.
+_DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def save_weights(net: InContextNPT, facts: dict, path: Path) -> None:
@@ -58,15 +64,18 @@ def load_weights(path: Path | None = None) -> tuple[InContextNPT, dict]:
     if not path.exists():
         raise FileNotFoundError(f"The pretrained weights {path} are missing. {remedy}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, because numpy leaves a file open in which it finds no archive
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(str(arrays.pop("facts")))
         if _digest(arrays) != facts["sha256"]:
             raise ValueError("the hash of the arrays is not the one they were written with")
-        net = InContextNPT(Config(**facts["config"]))
+        with seeded(0):  # the weights it begins with are drawn, and then replaced
+            net = InContextNPT(Config(**facts["config"]))
         net.load_state_dict({name: torch.from_numpy(a).float() for name, a in arrays.items()})
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError, TypeError) as error:
-        raise ValueError(f"The pretrained weights {path} are damaged: {error}. {remedy}") from error
+    except _DAMAGE as error:
+        what = str(error).partition("\n")[0].rstrip(".:")
+        raise ValueError(f"The pretrained weights {path} are damaged: {what}. {remedy}") from error
     return net.eval(), facts
 
 
