@@ -26,6 +26,14 @@ TORCH_ONLY = [
     if path.name == "module.py"
     or path.relative_to(PACKAGE).as_posix() in ("core/attention.py", "core/tokens.py")
 ]
+# Torch and numpy only: pretraining runs where nothing else is installed.
+BARE = [
+    path
+    for path in SOURCES
+    if path.parent in (PACKAGE / "npt" / "pretrain", PACKAGE / "npt" / "weights")
+    or path.relative_to(PACKAGE).as_posix()
+    in ("npt/in_context.py", "npt/ensemble.py", "core/randomness.py")
+]
 
 
 def name_of(path):
@@ -88,6 +96,13 @@ def test_modules_know_no_estimators(path):
     assert [*imports_from(path, "sklearn"), *imports_from(path, "skorch")] == []
 
 
+@pytest.mark.parametrize("path", BARE, ids=by_name)
+def test_pretraining_knows_torch_and_numpy_alone(path):
+    assert len(BARE) > 9  # and all of them are looked at
+    for package in ("sklearn", "skorch", "pandas", "scipy"):
+        assert imports_from(path, package) == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=by_name)
 def test_matplotlib_only_when_something_is_drawn(path):
     """An optional dependency: imported inside the function that draws, never with the file."""
@@ -110,8 +125,9 @@ def test_no_global_state_is_set(path):
     assert [ast.unparse(call.func) for call in calls if ast.unparse(call.func) in forbidden] == []
 
 
-def test_package_alone_imports_nothing_heavy():
-    code = "import sys, sklearn_selfattn; print({'torch', 'sklearn', 'skorch'} & set(sys.modules))"
+@pytest.mark.parametrize("package", ["sklearn_selfattn", "sklearn_selfattn.npt"])
+def test_package_alone_imports_nothing_heavy(package):
+    code = f"import sys, {package}; print({{'torch', 'sklearn', 'skorch'}} & set(sys.modules))"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
     )

@@ -49,6 +49,8 @@ def main(arguments=None):
     if options.checkpoint.exists():
         run = Run.load(options.checkpoint, device)
         print(f"resumed {options.checkpoint} at step {run.step:,} of {run.plan.n_steps:,}")
+    elif options.export:
+        raise SystemExit(f"there is no checkpoint {options.checkpoint} to export from")
     else:
         plan = Plan(
             options.preset, options.steps, options.cells, options.learning_rate, options.seed
