@@ -35,6 +35,7 @@ from pathlib import Path
 import npt_prior_models
 import npt_prior_summary
 import npt_prior_tables
+import render_npt_card
 import render_npt_prior
 import tabular_peers
 from bench_tabular import (
@@ -205,7 +206,9 @@ def main(arguments=None):
         write_development(options.development)
         return
     if options.render:
-        render_npt_prior.write_page(write_results(options.out), ROOT)
+        results = write_results(options.out)
+        render_npt_prior.write_page(results, ROOT)
+        render_npt_card.write_card(results, ROOT)
         return
     command = shlex.join(["python", "benchmarks/bench_npt_prior.py", *given])
     if options.cost:

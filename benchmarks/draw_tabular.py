@@ -6,7 +6,8 @@ from tabular_scores import LOSS, main_set, mean_cost
 
 #: Okabe and Ito's palette: told apart by readers with any colour vision.
 COLOURS = {
-    "npt": "#D55E00", "hgb": "#0072B2", "catboost": "#009E73", "realmlp": "#CC79A7",
+    "npt_pretrained": "#56B4E9", "npt": "#D55E00", "hgb": "#0072B2", "catboost": "#009E73",
+    "realmlp": "#CC79A7",
     "tabm": "#E69F00",
 }  # fmt: skip
 GREY = "#8A9299"
@@ -18,9 +19,9 @@ MARKERS = {
 def _mark(model):
     """Return how a model is drawn, the same in both panels."""
     return {
-        "marker": MARKERS.get(model, "o"), "ms": {"npt": 10.5}.get(model, 7.5), "ls": "",
+        "marker": MARKERS.get(model, "o"), "ms": 10.5 if model.startswith("npt") else 7.5, "ls": "",
         "color": COLOURS.get(model, GREY), "mec": "white", "mew": 0.8,
-        "zorder": 3 + (model in COLOURS) + (model == "npt"), "clip_on": False,
+        "zorder": 3 + (model in COLOURS) + model.startswith("npt"), "clip_on": False,
     }  # fmt: skip
 
 
@@ -87,7 +88,8 @@ def _draw_ranks(axes, results):
         axes.annotate(
             LABELS[model], (seconds, y), xytext=(9 * side, 0), textcoords="offset points",
             ha="left" if side > 0 else "right", va="center", fontsize=9.5,
-            color=COLOURS.get(model, "#4A5157"), weight="bold" if model == "npt" else "normal",
+            color=COLOURS.get(model, "#4A5157"),
+            weight="bold" if model.startswith("npt") else "normal",
         )  # fmt: skip
     seconds = [point[1] for point in points]
     axes.set_xscale("log")

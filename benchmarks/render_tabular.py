@@ -6,6 +6,7 @@ from tabular_scores import LOSS, main_set, mean_cost
 
 README_MARKERS = ("<!-- benchmark-table -->", "<!-- /benchmark-table -->")
 #: Names short enough for a terminal of 100 columns.
+VARIANTS = ("npt_pretrained", "npt")
 SHORT = {**LABELS, "hgb": "HistGB", "forest": "forest", "linear": "linear", "knn": "5-NN"}
 
 
@@ -77,7 +78,12 @@ def terminal_table(results):
     lines += [rule, f"Means over {len(splits)} splits 75/25; lower is better; * is the best."]
     if any("†" in cell for row in rows if row for cell in row):
         lines += ["† not all splits were run."]
-    lines += [f"NPT beside {text}" for text in verdicts(results) if text.startswith(LABELS["hgb"])]
+    for variant in VARIANTS:
+        lines += [
+            f"{LABELS[variant]}, beside {text}"
+            for text in verdicts(results, variant)
+            if text.startswith(LABELS["hgb"])
+        ]
     return "\n".join(lines)
 
 
@@ -89,11 +95,11 @@ def join(names):
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def verdicts(results):
-    """One sentence for each peer: wins, losses by name, ratio."""
+def verdicts(results, variant):
+    """One sentence for each peer of a variant of NPT: wins, losses by name, ratio."""
     main = main_set(results)
     sentences = []
-    peers = main["versus"].get("npt", {})
+    peers = main["versus"].get(variant, {})
     for peer in [model for model in LABELS if model in peers]:
         versus = peers[peer]
         if not versus["n_tables"]:
@@ -164,14 +170,16 @@ def page(results):
     if main["ranking"]["incomplete"]:
         left_out = join([LABELS[m] for m in main["ranking"]["incomplete"]])
         out.append(f"Not ranked, for they lack some of the splits: {left_out}.\n")
-    sentences = verdicts(results)
-    if sentences:
+    for variant in VARIANTS:
+        sentences = verdicts(results, variant)
+        if not sentences:
+            continue
         out.append(
-            "NPT beside each peer. *Clearly*: the paired differences over the splits leave "
-            "zero by more than two standard errors.\n"
+            f"{LABELS[variant]}, beside each peer. *Clearly*: the paired differences over the "
+            "splits leave zero by more than two standard errors.\n"
         )
         out.append("\n".join(f"- {sentence}" for sentence in sentences) + "\n")
-        versus = main["versus"]["npt"].get("hgb")
+        versus = main["versus"][variant].get("hgb")
         if versus and "worst_rmse_ratio" in versus and "worst_auc_difference" in versus:
             ratio, table_r = versus["worst_rmse_ratio"]
             auc, table_a = versus["worst_auc_difference"]
@@ -246,7 +254,7 @@ def readme_table(results):
     main = main_set(results)
     ranking = sorted(main["ranking"]["mean_rank"].items(), key=lambda item: item[1])
     lines = [
-        f"| model | mean rank of {len(ranking)} | NPT against it: lower / higher loss "
+        f"| model | mean rank of {len(ranking)} | trained NPT against it: lower / higher loss "
         "| mean ratio of losses | fit, CPU s |",
         "|---|---|---|---|---|",
     ]
@@ -255,7 +263,7 @@ def readme_table(results):
         beside = ["", ""]
         if versus:
             beside = [f"{versus['wins']} / {versus['losses']}", f"{versus['loss_ratio']:.2f}"]
-        name = f"**{LABELS[model]}**" if model == "npt" else LABELS[model]
+        name = f"**{LABELS[model]}**" if model in VARIANTS else LABELS[model]
         fit = number(mean_cost(results, model, "fit_cpu_s"))
         lines.append(f"| {name} | {rank:.2f} | {beside[0]} | {beside[1]} | {fit} |")
     n_splits = len({record["split"] for record in results["records"]})

@@ -53,11 +53,16 @@ def _filled():
     ).set_output(transform="pandas")
 
 
-def npt(task, seed, n_threads):
-    """Attention between datapoints, at its defaults."""
+def npt_pretrained(task, seed, n_threads):
+    """Attention between datapoints with the package's weights: nothing is trained."""
     package = importlib.import_module("sklearn_selfattn")
     kind = package.NPTClassifier if task == "classification" else package.NPTRegressor
-    return kind(random_state=seed)
+    return kind(pretrained=True, random_state=seed)
+
+
+def npt(task, seed, n_threads):
+    """Attention between datapoints, a net trained on the table alone."""
+    return npt_pretrained(task, seed, n_threads).set_params(pretrained=False)
 
 
 def hgb(task, seed, n_threads):
@@ -186,6 +191,7 @@ def tabm(task, seed, n_threads):
 
 #: Every model, in the order in which they run and are listed.
 MODELS = {
+    "npt_pretrained": npt_pretrained,
     "npt": npt,
     "hgb": hgb,
     "forest": forest,
@@ -199,7 +205,8 @@ MODELS = {
     "tabm": tabm,
 }
 LABELS = {
-    "npt": "NPT",
+    "npt_pretrained": "NPT, pretrained",
+    "npt": "NPT, trained",
     "hgb": "HistGradientBoosting",
     "forest": "RandomForest",
     "linear": "logistic / ridge",
@@ -211,11 +218,12 @@ LABELS = {
     "realmlp": "RealMLP",
     "tabm": "TabM",
 }
-CORE = ("npt", "hgb", "forest", "linear", "mlp", "knn")
+CORE = ("npt_pretrained", "npt", "hgb", "forest", "linear", "mlp", "knn")
 _ONE_HOT = "one-hot categories, gaps filled with the median, scaled numbers"
 #: How each model is run: for readers, and as the fingerprint by which a run resumes.
 SETTINGS = {
-    "npt": "defaults; the frame as it is",
+    "npt_pretrained": "pretrained=True, else defaults, no gradient step; the frame as it is",
+    "npt": "pretrained=False, else defaults; the frame as it is",
     "hgb": "defaults; categories native (categorical_features='from_dtype')",
     "forest": "defaults (100 trees); one-hot categories, missing numbers native",
     "linear": f"LogisticRegression(max_iter=2000) or Ridge(); {_ONE_HOT}",
@@ -229,6 +237,7 @@ SETTINGS = {
     "tabm": "TabM_D, defaults; categories native, gaps in numbers filled with the median",
 }
 PACKAGES = {
+    "npt_pretrained": "sklearn_selfattn",
     "npt": "sklearn_selfattn",
     "catboost": "catboost",
     "lightgbm": "lightgbm",
@@ -252,13 +261,18 @@ def installed(model):
 def settings(model, task):
     """Return what determines a model, as text.
 
-    For NPT these are its parameters, so that a changed default is a new model; for a
-    peer the words of `SETTINGS`, to be kept true to the code above.
+    For NPT these are its parameters, so that a changed default is a new model, and the
+    pretrained weights, if it uses them; for a peer the words of `SETTINGS`, to be kept true
+    to the code above.
     """
-    if model == "npt":
-        parameters = npt(task, None, 1).get_params()
-        return json.dumps(parameters, sort_keys=True, default=repr)
-    return SETTINGS[model]
+    if model not in ("npt", "npt_pretrained"):
+        return SETTINGS[model]
+    parameters = MODELS[model](task, None, 1).get_params()
+    del parameters["pretrained"], parameters["fine_tune"]
+    if model == "npt_pretrained":
+        package = importlib.import_module("sklearn_selfattn.npt.weights")
+        parameters["weights"] = package.load_weights()[1]["sha256"]
+    return json.dumps(parameters, sort_keys=True, default=repr)
 
 
 def settings_hash(model, task):

@@ -198,7 +198,7 @@ def compare(records, model, peer):
     return result
 
 
-def summarise(records, table_sets, references=("npt", "hgb")):
+def summarise(records, table_sets, references=("npt_pretrained", "npt", "hgb")):
     """Summarise all records.
 
     Parameters

@@ -91,7 +91,9 @@ def wine():
     return names | {"X": X_test.head(3), "X_today": X, "y_today": y, "model": model}
 
 
-@pytest.mark.parametrize("page", ["index.rst", "guide/core.rst", "guide/npt.rst"])
+@pytest.mark.parametrize(
+    "page", ["index.rst", "guide/core.rst", "guide/npt.rst", "guide/npt_pretrained.rst"]
+)
 def test_code_on_the_pages_runs(page, wine):
     execute(DOCS / page, dict(wine))
 

@@ -25,6 +25,7 @@ from .in_context import (
     summarise,
 )
 
+TEMPERATURE = 0.8  # of the logits: on real tables the shipped weights are too timid without
 N_ITERATIONS = 20  # of the fit of class probabilities to the members' groups
 TINY = 1e-9  # sums of squares below that are rounding errors of a constant
 
@@ -89,6 +90,7 @@ class Ensemble(nn.Module):
             "is_categorical": torch.as_tensor(is_categorical),
         }.items():
             self.register_buffer(name, value, persistent=False)
+        self.temperature = nn.Parameter(torch.tensor(TEMPERATURE))  # tuned along with the net
         self.register_buffer("order", order)  # (m, n_columns): what each member sees, and where
 
     @property
@@ -170,7 +172,7 @@ class Ensemble(nn.Module):
 
     def target(self, token: Tensor) -> Tensor:
         """Return the logits of codes (m, q, n_codes), or of bars (m, q, n_bars)."""
-        logits = self.net.read(token, self.task)
+        logits = self.net.read(token, self.task) / self.temperature
         if self.task == "regression":
             return logits
         return logits[..., : min(self.n_classes, MAX_CLASSES)]
@@ -185,16 +187,16 @@ class Ensemble(nn.Module):
     def log_share(self, logits: Tensor) -> Tensor:
         """Return log probabilities of the classes (q, n_classes) from logits of codes.
 
-        Up to ten classes have codes of their own, and the members' probabilities are averaged.
-        More classes share codes, others in each member: the probabilities are then those,
-        nearest to the classes' equal shares, that add up to what each member says of its codes
-        (iterative proportional fitting).
+        Up to ten classes have codes of their own, and the members' logits are averaged. More
+        classes share codes, others in each member: the probabilities are then those, nearest to
+        the classes' equal shares, that add up to what each member says of its codes (iterative
+        proportional fitting).
         """
-        share = logits.softmax(dim=-1)  # (m, q, n_codes)
-        m, q, n_codes = share.shape
+        m, q, n_codes = logits.shape
         codes = self.codes.unsqueeze(1).expand(-1, q, -1)  # (m, q, n_classes)
         if n_codes == self.n_classes:
-            return share.gather(2, codes).mean(dim=0).log()
+            return logits.gather(2, codes).mean(dim=0).log_softmax(dim=-1)
+        share = logits.softmax(dim=-1)
         log_share = share.new_zeros(q, self.n_classes)
         for _ in range(N_ITERATIONS):
             for member in range(m):
@@ -259,13 +261,13 @@ class Ensemble(nn.Module):
         if self.task == "classification":
             codes = torch.stack([_deal_codes(self.n_classes, generator) for _ in range(b)])
             y = codes.to(device).gather(1, y.long())
-            logits = self.net(facts, y[:, :n_context], self.task)
+            logits = self.net(facts, y[:, :n_context], self.task) / self.temperature
             logits = logits[..., : min(self.n_classes, MAX_CLASSES)]
             return F.cross_entropy(logits.flatten(0, 1), y[:, n_context:].flatten())
         known = y[:, :n_context]
         scale = known.std(dim=1, keepdim=True, correction=0) + 1e-6
         y = (y - known.mean(dim=1, keepdim=True)) / scale
-        logits = self.net(facts, y[:, :n_context], self.task)
+        logits = self.net(facts, y[:, :n_context], self.task) / self.temperature
         bars = torch.bucketize(y[:, n_context:].contiguous(), self.net.borders)
         return F.cross_entropy(logits.flatten(0, 1), bars.flatten())
 

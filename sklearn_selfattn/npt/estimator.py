@@ -52,7 +52,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
         Members: independent networks, trained side by side in batched products, each of which
         holds another part of the rows out; of pretrained weights, views of the table (order
         and names of columns, codes of classes, numbers or ranks). Their mean probability is
-        predicted.
+        predicted (of pretrained weights, the mean of the logits).
     row_dim : int, default=64
         Width of the attention between datapoints ("rows" only); divisible by `n_heads`.
     feed_forward_dim : int, default=128
@@ -124,7 +124,8 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     weights_ : str or None
         Hash of the pretrained weights in use; None for a net trained on the table alone.
     temperature_ : float
-        By which the logits of a member are divided; chosen on the held-out rows.
+        By which the logits of a member of a net of the table's own are divided; chosen on the
+        held-out rows.
     n_context_ : int
         Number of context rows.
     context_target_ : ndarray of shape (n_context,)

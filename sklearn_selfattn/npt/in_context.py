@@ -12,7 +12,7 @@ d columns, e width of a token, h heads.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 MAX_CLASSES = 10
 BEND = 8.0  # standardised numbers stay within +-BEND
 VECTOR = 8  # width of the random vectors that name a column or a category
+TASKS = ("classification", "regression")
 NEIGHBORS = (1, 3)  # a cell also sees the cells so many columns further, around the end
 
 
@@ -312,7 +313,7 @@ class InContextNPT(nn.Module):
         """
         b, n, _, _ = facts.shape
         c = y.shape[1]
-        asked = self.asked[_TASKS.index(task)].expand(b, n - c, 1, -1)
+        asked = self.asked[TASKS.index(task)].expand(b, n - c, 1, -1)
         target = torch.cat([self.embed_target(y, task).unsqueeze(2), asked], dim=1)
         x = self._with_thinking(torch.cat([self.embed_cell(facts), target], dim=2))
         x, _ = self._blocks(x, self.config.n_thinking + c)
@@ -329,7 +330,7 @@ class InContextNPT(nn.Module):
     ) -> Tensor:
         """Return the target's token (b, n, e) of rows that see the encoded context."""
         b, n, _, _ = facts.shape
-        asked = self.asked[_TASKS.index(task)].expand(b, n, 1, -1)
+        asked = self.asked[TASKS.index(task)].expand(b, n, 1, -1)
         x = torch.cat([self.embed_cell(facts), asked], dim=2)
         return self._blocks(x, 0, memories, traces)[0][:, :, 0]
 
@@ -355,13 +356,5 @@ class InContextNPT(nn.Module):
         return head(normalize(token))  # type: ignore[no-any-return]
 
 
-_TASKS = ("classification", "regression")
-
-
 def _head(e: int, n_outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(e, 2 * e), nn.GELU(), nn.Linear(2 * e, n_outputs))
-
-
-def as_dict(config: Config) -> dict[str, int]:
-    """Return a configuration as plain numbers."""
-    return asdict(config)

@@ -159,7 +159,7 @@ class PretrainedMixin:
 
         with torch.no_grad():
             before = validate(module) if validate else None
-        untouched = copy.deepcopy(module.net.state_dict())
+        untouched = copy.deepcopy(module.state_dict())
         n_epochs = math.ceil(n_steps / STEPS)
         steps_of = iter([len(part) for part in np.array_split(np.arange(n_steps), n_epochs)])
         size = min(TUNING_ROWS, len(trained))
@@ -218,7 +218,7 @@ class PretrainedMixin:
             module.zero_grad(set_to_none=True)
         self.n_iter_ = len(self.history_)
         if validate and not after < before:
-            module.net.load_state_dict(untouched)
+            module.load_state_dict(untouched)
 
 
 def _warm_then_falling(progress):

@@ -1,5 +1,7 @@
 """The pretrained net against numpy, what a row may see, and what it is told of each cell."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,6 @@ from sklearn_selfattn.npt.in_context import (
     Config,
     InContextNPT,
     Names,
-    as_dict,
     describe_cells,
     draw_names,
     summarise,
@@ -196,7 +197,7 @@ def test_operations_are_counted_as_torch_counts_them(preset, shape):
         net = InContextNPT(config)
         net(torch.empty(1, n, d, N_FACTS), torch.empty(1, c), "regression")
     assert 0.99 < config.flop(n, c, d) / flop.get_total_flops() < 1.07
-    assert Config(**as_dict(config)) == config
+    assert Config(**asdict(config)) == config
 
 
 # --- what the net is told of a cell -----------------------------------------------------------

@@ -7,6 +7,7 @@ the sizes of the net, what made the weights (plan, compute, curve), and a hash o
 import hashlib
 import json
 import zlib
+from dataclasses import asdict
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from ...core.randomness import seeded
-from ..in_context import Config, InContextNPT, as_dict
+from ..in_context import Config, InContextNPT
 
 FOLDER = Path(__file__).parent
 DEFAULT = "tiny"
@@ -32,7 +33,7 @@ def save_weights(net: InContextNPT, facts: dict, path: Path) -> None:
     }
     for name in ("borders", "tails"):  # borders have to increase
         arrays[name] = getattr(net, name).cpu().numpy().astype(np.float32)
-    facts = {**facts, "config": as_dict(net.config), "sha256": _digest(arrays)}
+    facts = {**facts, "config": asdict(net.config), "sha256": _digest(arrays)}
     with open(path, "wb") as file:
         np.savez_compressed(file, facts=np.array(json.dumps(facts)), **arrays)
 
