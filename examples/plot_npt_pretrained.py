@@ -56,10 +56,9 @@ ax.legend(frameon=False)
 
 # %%
 # Log loss asks for probabilities that can be trusted, and here they can from the first rows on.
-# What comes out ahead in the end differs from table to table, and on this one it is the linear
-# model: the measurements were made for it. That is no
-# law for every table: :doc:`the benchmark <../benchmarks/npt_prior>` has two dozen of them, with
-# losses.
+# What comes out ahead in the end differs from table to table; on this one it is the linear model,
+# for which the measurements might have been made. :doc:`The benchmark <../benchmarks/npt_prior>`
+# has two dozen tables, with what was lost.
 #
 # Intervals
 # ---------
@@ -109,9 +108,9 @@ for name, model in {
 # What the weights have seen
 # --------------------------
 # No real table was used to train them: they come from ``python -m sklearn_selfattn.npt.pretrain``,
-# which draws tables without end. Here is one of each kind, two columns each, coloured by class: exact
-# rules on two categories (spread a little, that points do not cover each other), the other kinds
-# on two numbers, as many different ones as twenty draws have to offer.
+# which draws tables without end. Here is one of each kind, two columns each, coloured by class:
+# exact rules on two categories (spread a little, that points do not cover each other), the other
+# kinds on two numbers, as many different ones as twenty draws have to offer.
 
 import torch
 

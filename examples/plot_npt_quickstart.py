@@ -66,8 +66,8 @@ NeighborsDisplay.from_estimator(model, X_test.head(3), n_neighbors=6)
 # %%
 # Does it matter that it looks?
 # -----------------------------
-# ``context_reliance`` shuffles the columns of the stored rows independently of each other, so that no
-# stored row is a real one any more, and measures how much worse the predictions get.
+# ``context_reliance`` shuffles the columns of the stored rows independently of each other, so that
+# no stored row is a real one any more, and measures how much worse the predictions get.
 
 from sklearn_selfattn import ContextRelianceDisplay
 
