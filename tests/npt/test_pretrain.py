@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
