@@ -41,14 +41,16 @@ class NPTAttentionDisplay:
 
     Context rows are sorted by their label, so that a model which looks up similar rows shows
     blocks, or by the attention they get, which shows how few rows a model lives on. The bars on
-    the right are the attention each query keeps for itself.
+    the right are the attention each query keeps for itself, or gives to the learnt rows of
+    pretrained weights.
 
     Parameters
     ----------
     weights : ndarray of shape (n_queries, n_context)
         Attention of each query on each context row.
     self_weight : ndarray of shape (n_queries,)
-        Attention of each query on itself. With `weights`, each row sums to 1.
+        Attention of each query on the rest: itself, or learnt rows. With `weights`, each row
+        sums to 1.
     context_target : array-like of shape (n_context,)
         Labels or values of the context rows.
     query_target : array-like of shape (n_queries,), default=None
@@ -57,6 +59,8 @@ class NPTAttentionDisplay:
         Names of the queries; their positions by default.
     title : str, default="Attention between rows"
         Title of the picture.
+    self_label : str, default="itself"
+        What `self_weight` lies on.
 
     Attributes
     ----------
@@ -95,6 +99,7 @@ class NPTAttentionDisplay:
         query_target=None,
         query_labels=None,
         title="Attention between rows",
+        self_label="itself",
     ):
         self.weights = weights
         self.self_weight = self_weight
@@ -102,6 +107,7 @@ class NPTAttentionDisplay:
         self.query_target = query_target
         self.query_labels = query_labels
         self.title = title
+        self.self_label = self_label
 
     @classmethod
     def from_estimator(
@@ -142,7 +148,8 @@ class NPTAttentionDisplay:
             ],
             axis=0,
         )[:, 0]
-        is_self = np.array([isinstance(key, str) and key == "self" for key in maps.key_labels])
+        # rows of the context are numbered; "self" or "learnt rows" is the one key that is not
+        is_self = np.array([isinstance(key, str) for key in maps.key_labels])
         display = cls(
             weights=weights[:, ~is_self],
             self_weight=weights[:, is_self].sum(axis=1),
@@ -150,6 +157,7 @@ class NPTAttentionDisplay:
             query_target=None if y is None else _as_labels(estimator, y),
             query_labels=maps.sample_labels,
             title=f"Attention between rows of {type(estimator).__name__}",
+            self_label="itself" if "self" in maps.key_labels else "learnt rows",
         )
         return display.plot(sort=sort, n_context=n_context, ax=ax)
 
@@ -239,7 +247,7 @@ class NPTAttentionDisplay:
         side.set_xlim(0.0, 1.0)
         side.set_xticks([0.0, 1.0], ["0", "1"])
         side.tick_params(left=False, labelleft=False, color=GREY, labelcolor=INK, labelsize=8)
-        side.set_xlabel("on itself", fontsize=9, color=INK)
+        side.set_xlabel(f"on {self.self_label}", fontsize=9, color=INK)
         side.spines[["top", "right", "left"]].set_visible(False)
         side.spines["bottom"].set_color(GREY)
 

@@ -56,6 +56,23 @@ def test_attention(species):
     assert list(model.context_target_[columns]) == sorted(model.context_target_)
 
 
+def test_attention_of_pretrained_weights(species):
+    """Where a trained net has the row itself, pretrained weights have rows that were learnt."""
+    _, (frame, labels), (X, y) = species
+    model = classifier(pretrained=True).fit(frame, labels)
+    display = NPTAttentionDisplay.from_estimator(model, X, y)
+    maps = model.attention_weights(X, -1, between="rows")
+    assert maps.key_labels[-1] == "learnt rows"
+    given = maps[0].mean(axis=1)[:, 0]
+    np.testing.assert_array_equal(widths(display.self_bars_), given[display.query_order_, -1])
+    drawn = np.asarray(display.image_.get_array())
+    np.testing.assert_array_equal(drawn, given[display.query_order_][:, display.context_order_])
+    assert "on learnt rows" in {axes.get_xlabel() for axes in display.ax_.child_axes}
+    assert NeighborsDisplay.from_estimator(model, X.head(2), n_neighbors=3).bars_
+    changed = InterventionDisplay.from_estimator(model, X.head(2), frame, labels, row=0)
+    assert np.ptp(changed.lines_[0].get_ydata()) > 0
+
+
 @pytest.mark.parametrize("kind", ["species", "amounts"])
 def test_neighbors(kind, request):
     model, _, (X, _) = request.getfixturevalue(kind)
