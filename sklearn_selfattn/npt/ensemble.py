@@ -88,6 +88,7 @@ class Ensemble(nn.Module):
             "codes": torch.stack(codes),  # (m, n_classes): the code of each class
             "by_rank": torch.arange(n_members) % 2 == 1,
             "is_categorical": torch.as_tensor(is_categorical),
+            "ranking": torch.arange(len(is_categorical)),
         }.items():
             self.register_buffer(name, value, persistent=False)
         self.temperature = nn.Parameter(torch.tensor(TEMPERATURE))  # tuned along with the net
@@ -107,6 +108,7 @@ class Ensemble(nn.Module):
         """
         by_class = self.task == "classification"
         ranking = torch.as_tensor(rank_columns(cells, by_class), device=self.order.device)
+        self.ranking.copy_(ranking)
         n_members, n_columns = self.order.shape
         surely = len(ranking) if n_columns == len(ranking) else n_columns // 2
         for member, order in enumerate(self.order):
@@ -251,7 +253,7 @@ class Ensemble(nn.Module):
         b, _, n_columns = len(cells), *self.order.shape
         device, y = cells.device, cells[..., -1]
         draws = [torch.randperm(cells.shape[2] - 1, generator=generator) for _ in range(b)]
-        order = torch.stack(draws)[:, :n_columns].to(device)
+        order = self.ranking[torch.stack(draws)[:, :n_columns].to(device)]
         names = draw_names(b, n_columns, self.category_names.shape[2], generator)
         names = Names(*(part.to(cells) for part in names))
         by_rank = (torch.rand(b, generator=generator) < 0.5).to(device)

@@ -186,7 +186,7 @@ class Attention(nn.Module):
         """``(b, n, d, e) -> two of (b, d, h, n, e / h)``, between rows."""
         b, n, d, e = x.shape
         kv = self.key_value(x).view(b, n, d, 2, self.n_heads, e // self.n_heads)
-        K, V = kv.permute(3, 0, 2, 4, 1, 5)
+        K, V = kv.permute(3, 0, 2, 4, 1, 5).contiguous()  # once, not with every query
         return K, V
 
     def between_rows(

@@ -62,6 +62,26 @@ def test_tuning_is_reproducible_in_threads_too(make):
     assert max((one - other).abs().max().item() for one, other in weights) > 1e-5
 
 
+def test_tuned_predictions_do_not_depend_on_the_order_of_columns(monkeypatch):
+    """Views are drawn over the ranking of the columns; over their positions they would differ."""
+    X, y = data()
+    order = [2, 0, 1]
+
+    def difference():
+        one, other = tuned(5).fit(X, y), tuned(5).fit(X[:, order], y)
+        return np.abs(one.predict_proba(X) - other.predict_proba(X[:, order])).max()
+
+    assert difference() < 1e-5  # trained in float32
+    arrange = Ensemble.arrange
+
+    def arranged_only_to_look(self, cells):
+        arrange(self, cells)
+        self.ranking.copy_(torch.arange(len(self.ranking)))
+
+    monkeypatch.setattr(Ensemble, "arrange", arranged_only_to_look)
+    assert difference() > 1e-3
+
+
 @pytest.mark.parametrize("rate", [1.0, 1e30], ids=["worse", "not even finite"])
 @pytest.mark.parametrize("make", [NPTClassifier, NPTRegressor])
 def test_auto_keeps_nothing_that_hurts(make, rate, monkeypatch):
