@@ -291,8 +291,8 @@ def _curve(results):
     return [
         _heading("Training curve", "-"),
         "The picture shows log loss on development tables against compute: one member in one "
-        "pass, one split; the lines of the peers are their log loss on split 0 of the tables of "
-        "the same names. Some of its points:\n",
+        "pass, on half of the rows as context; the lines of the peers are their log loss on split "
+        "0 of the tables of the same names, which are other rows. Some of its points:\n",
         grid(head, rows),
     ]
 
