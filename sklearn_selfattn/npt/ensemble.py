@@ -25,7 +25,7 @@ from .in_context import (
     summarise,
 )
 
-TEMPERATURE = 0.8  # of the logits: on real tables the shipped weights are too timid without
+TEMPERATURE = 0.9  # of the logits: on real tables the shipped weights are too timid without
 N_ITERATIONS = 20  # of the fit of class probabilities to the members' groups
 TINY = 1e-9  # sums of squares below that are rounding errors of a constant
 

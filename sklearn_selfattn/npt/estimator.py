@@ -31,7 +31,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     pretrained : bool or "auto", default="auto"
         Whether to predict with the weights that the package carries, which have learnt on
         synthetic tables how to use context rows: then `fit` trains nothing and takes
-        about a second. "auto" does so for tables of up to 2,000 rows, 40 columns and ten
+        about a second. "auto" does so for tables of up to 1,000 rows, 40 columns and ten
         classes, and trains a net on larger ones, with a warning. True does so for all: of more
         rows each member sees a sample, of more columns a part, more classes share codes. False
         trains a net on the table alone. No weights are ever downloaded.
@@ -271,7 +271,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     pretrained : bool or "auto", default="auto"
         Whether to predict with the weights that the package carries, which have learnt on
         synthetic tables how to use context rows: then `fit` trains nothing and takes
-        about a second. "auto" does so for tables of up to 2,000 rows, 40 columns and ten
+        about a second. "auto" does so for tables of up to 1,000 rows, 40 columns and ten
         classes, and trains a net on larger ones, with a warning. True does so for all: of more
         rows each member sees a sample, of more columns a part, more classes share codes. False
         trains a net on the table alone. No weights are ever downloaded.

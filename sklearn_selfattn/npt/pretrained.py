@@ -14,7 +14,7 @@ from .folds import deal_folds, sample_evenly
 from .in_context import MAX_CLASSES, Config, InContextNPT
 from .weights import load_weights
 
-MAX_ROWS = 2000  # pretrained="auto" uses the weights up to here
+MAX_ROWS = CONTEXT_ROWS  # pretrained="auto" uses the weights while a member sees all rows
 MAX_COLUMNS = 40
 EXACT_CELLS = 4096  # tables of so many cells are predicted in float64
 
