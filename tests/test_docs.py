@@ -6,7 +6,10 @@ import re
 import textwrap
 from pathlib import Path
 
+import npt_prior_models
 import pytest
+import render_npt_card
+import render_npt_prior
 import render_tabular
 from numpydoc.validate import validate
 
@@ -132,6 +135,16 @@ def test_benchmark_figures_come_from_the_results_files():
     start, end = render_tabular.README_MARKERS
     shown = (ROOT / "README.md").read_text().split(start)[1].split(end)[0]
     assert shown.strip() == render_tabular.readme_table(results).strip()
+
+
+def test_figures_of_the_pretrained_weights_come_from_their_results_file():
+    """Benchmark page and model card are rendered, and speak of the weights in the package."""
+    results = json.loads((ROOT / "benchmarks" / "results" / "npt_prior.json").read_text())
+    assert (DOCS / "benchmarks" / "npt_prior.rst").read_text() == render_npt_prior.page(results)
+    assert (ROOT / render_npt_card.CARD).read_text() == render_npt_card.card(results)
+    assert [entry["sha256"] for entry in results["weights"]] == [
+        npt_prior_models.sha256(path) for path in npt_prior_models.weights_files()
+    ]
 
 
 def test_readme_has_exactly_two_set_up_commands():

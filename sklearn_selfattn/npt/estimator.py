@@ -31,10 +31,10 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     pretrained : bool or "auto", default="auto"
         Whether to predict with the weights that the package carries, which have learnt on
         synthetic tables how to use context rows: then `fit` trains nothing and takes
-        about a second. "auto" does so for tables of up to 1,000 rows, 40 columns and ten
+        about a second. "auto" does so for tables of up to 500 rows, 40 columns and ten
         classes, and trains a net on larger ones, with a warning. True does so for all: of more
-        rows each member sees a sample, of more columns a part, more classes share codes. False
-        trains a net on the table alone. No weights are ever downloaded.
+        than 1,000 rows each member sees a sample, of more columns a part, more classes share
+        codes. False trains a net on the table alone. No weights are ever downloaded.
     fine_tune : False, "auto" or int, default=False
         Whether to train the pretrained weights further on the table. "auto" holds a quarter of
         the rows out and keeps what was learnt only if they are predicted better for it; a
@@ -271,10 +271,10 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     pretrained : bool or "auto", default="auto"
         Whether to predict with the weights that the package carries, which have learnt on
         synthetic tables how to use context rows: then `fit` trains nothing and takes
-        about a second. "auto" does so for tables of up to 1,000 rows, 40 columns and ten
+        about a second. "auto" does so for tables of up to 500 rows, 40 columns and ten
         classes, and trains a net on larger ones, with a warning. True does so for all: of more
-        rows each member sees a sample, of more columns a part, more classes share codes. False
-        trains a net on the table alone. No weights are ever downloaded.
+        than 1,000 rows each member sees a sample, of more columns a part, more classes share
+        codes. False trains a net on the table alone. No weights are ever downloaded.
     fine_tune : False, "auto" or int, default=False
         Whether to train the pretrained weights further on the table. "auto" holds a quarter of
         the rows out and keeps what was learnt only if they are predicted better for it; a

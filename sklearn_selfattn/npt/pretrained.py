@@ -14,7 +14,7 @@ from .folds import deal_folds, sample_evenly
 from .in_context import MAX_CLASSES, Config, InContextNPT
 from .weights import load_weights
 
-MAX_ROWS = CONTEXT_ROWS  # pretrained="auto" uses the weights while a member sees all rows
+MAX_ROWS = 500  # pretrained="auto" uses the weights up to here, about what they were trained on
 MAX_COLUMNS = 40
 EXACT_CELLS = 4096  # tables of so many cells are predicted in float64
 
@@ -35,7 +35,8 @@ class PretrainedMixin:
         """Tell whether to use the shipped weights; warn of what is done beyond their limits."""
         if self.pretrained is False:
             return False
-        limits = [("rows", n_rows, MAX_ROWS), ("columns", n_columns, MAX_COLUMNS)]
+        most_rows = MAX_ROWS if self.pretrained == "auto" else CONTEXT_ROWS
+        limits = [("rows", n_rows, most_rows), ("columns", n_columns, MAX_COLUMNS)]
         limits.append(("classes", n_classes, MAX_CLASSES))
         beyond = [(name, number, most) for name, number, most in limits if number > most]
         if not beyond:

@@ -56,7 +56,7 @@ def noise(n_rows, n_columns, n_classes=2, seed=0):
 # --- the rule -----------------------------------------------------------------------------------
 
 BEYOND = {
-    "rows": (noise(60, 3), "60 rows", "each member sees 20 of the rows"),
+    "rows": (noise(60, 3), "60 rows", "each member sees 50 of the rows"),
     "columns": (noise(40, 6), "6 columns", "each member sees 5 of the columns"),
     "classes": (noise(48, 3, 12), "12 classes", "each member tells 10 groups of classes apart"),
     "all": (noise(60, 6, 12), "60 rows and 6 columns and 12 classes", "rows; .*columns; .*classes"),
@@ -67,8 +67,8 @@ BEYOND = {
 def low_limits(monkeypatch):
     monkeypatch.setattr(pretrained, "MAX_ROWS", 50)
     monkeypatch.setattr(pretrained, "MAX_COLUMNS", 5)
-    monkeypatch.setattr(context, "CONTEXT_ROWS", 20)
-    monkeypatch.setattr(pretrained, "CONTEXT_ROWS", 20)
+    monkeypatch.setattr(context, "CONTEXT_ROWS", 50)
+    monkeypatch.setattr(pretrained, "CONTEXT_ROWS", 50)
 
 
 @every_kind
@@ -92,11 +92,11 @@ def test_auto_trains_beyond_the_limits_and_says_so(low_limits, data, found, done
 
 @pytest.mark.parametrize(("data", "found", "done"), BEYOND.values(), ids=BEYOND)
 def test_true_uses_them_all_the_same_and_says_how(low_limits, data, found, done):
-    (X, y), n_columns = data, min(data[0].shape[1], 5)
+    (X, y), n_columns, n_seen = data, min(data[0].shape[1], 5), min(len(data[0]), 50)
     with pytest.warns(UserWarning, match=f"has {found}, .*: .*{done}") as told:
         model = make("classifier", pretrained=True).fit(X, y)
     assert [warning.filename for warning in told] == [__file__]
-    assert model._member_rows.shape == (2, 20)
+    assert model._member_rows.shape == (2, n_seen)
     assert model.module_.order.shape == (2, n_columns)
     assert_close(model.predict_proba(X[:7]).sum(axis=1), 1)
     assert_close(model.predict_proba(X[3:4]), model.predict_proba(X[:7])[3:4])
@@ -104,7 +104,7 @@ def test_true_uses_them_all_the_same_and_says_how(low_limits, data, found, done)
     maps = model.attention_weights(X[:3])
     assert all(layer.shape[2:] == (X.shape[1] + 1,) * 2 for layer in maps.weights)
     rows = model.attention_weights(X[:3], layer=0, between="rows").weights[0]
-    assert ((rows[..., :-1] > 0).sum(axis=-1) == 20).all()  # others of the context are not seen
+    assert ((rows[..., :-1] > 0).sum(axis=-1) == n_seen).all()  # others of the context are not seen
 
 
 def test_many_classes_are_told_apart():
