@@ -125,6 +125,8 @@ def test_tables_made_from_shared_data():
 
 def test_intervals_are_scored_by_coverage_and_width():
     class Quantiles:
+        weights_ = "a hash"
+
         def predict_quantiles(self, X, quantiles):
             assert np.allclose(quantiles, [0.05, 0.95])
             return np.column_stack([X[:, 0] - 1, X[:, 0] + 3])
