@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .npt import NPTAttentionDisplay as NPTAttentionDisplay
     from .npt import NPTClassifier as NPTClassifier
     from .npt import NPTRegressor as NPTRegressor
+    from .transport import OTMapDisplay as OTMapDisplay
+    from .transport import OTTabularClassifier as OTTabularClassifier
+    from .transport import OTTrainingDisplay as OTTrainingDisplay
+    from .transport import OTTrainingMonitor as OTTrainingMonitor
 
 __version__ = "0.1.0.dev0"
 
@@ -28,6 +32,10 @@ _HOMES = {
     "NPTClassifier": "npt",
     "NPTRegressor": "npt",
     "NeighborsDisplay": "npt",
+    "OTMapDisplay": "transport",
+    "OTTabularClassifier": "transport",
+    "OTTrainingDisplay": "transport",
+    "OTTrainingMonitor": "transport",
     "TrainingHistoryDisplay": "core.display",
 }
 

@@ -31,7 +31,7 @@ from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_selfattn import NPTClassifier, NPTRegressor
+from sklearn_selfattn import NPTClassifier, NPTRegressor, OTTabularClassifier
 from tests.core.toy import (
     TableTransformerClassifier,
     TableTransformerRegressor,
@@ -45,12 +45,17 @@ NPT = {
     "n_estimators": 2, "n_bins": 4, "dropout": 0.0, "max_epochs": 6, "batch_size": 64,
     "learning_rate": 3e-2,
 }  # fmt: skip
+OT = {
+    "hidden_layer_sizes": (16,), "n_estimators": 2, "n_draws": 1, "max_epochs": 8,
+    "learning_rate": 2e-2,
+}  # fmt: skip
 ESTIMATORS = {
     TableTransformerClassifier: TOY,
     TableTransformerRegressor: TOY,
     TableTransformerTransformer: TOY,
     NPTClassifier: NPT,
     NPTRegressor: NPT,
+    OTTabularClassifier: OT,
 }
 
 EXTRA_CHECKS = [

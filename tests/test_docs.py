@@ -95,7 +95,14 @@ def wine():
 
 
 @pytest.mark.parametrize(
-    "page", ["index.rst", "guide/core.rst", "guide/npt.rst", "guide/npt_pretrained.rst"]
+    "page",
+    [
+        "index.rst",
+        "guide/core.rst",
+        "guide/npt.rst",
+        "guide/npt_pretrained.rst",
+        "guide/transport.rst",
+    ],
 )
 def test_code_on_the_pages_runs(page, wine):
     execute(DOCS / page, dict(wine))
