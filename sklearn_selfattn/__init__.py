@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
     from .core.maps import AttentionMaps as AttentionMaps
+    from .distributional import (
+        DistributionalProjectionVectorizer as DistributionalProjectionVectorizer,
+    )
+    from .distributional import SentenceAttentionDisplay as SentenceAttentionDisplay
+    from .distributional import SpectrumDisplay as SpectrumDisplay
+    from .distributional import WordNeighborsDisplay as WordNeighborsDisplay
     from .npt import ContextRelianceDisplay as ContextRelianceDisplay
     from .npt import InterventionDisplay as InterventionDisplay
     from .npt import NeighborsDisplay as NeighborsDisplay
@@ -27,6 +33,7 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "AttentionMaps": "core.maps",
     "ContextRelianceDisplay": "npt",
+    "DistributionalProjectionVectorizer": "distributional",
     "InterventionDisplay": "npt",
     "NPTAttentionDisplay": "npt",
     "NPTClassifier": "npt",
@@ -36,7 +43,10 @@ _HOMES = {
     "OTTabularClassifier": "transport",
     "OTTrainingDisplay": "transport",
     "OTTrainingMonitor": "transport",
+    "SentenceAttentionDisplay": "distributional",
+    "SpectrumDisplay": "distributional",
     "TrainingHistoryDisplay": "core.display",
+    "WordNeighborsDisplay": "distributional",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -125,7 +125,9 @@ def test_no_global_state_is_set(path):
     assert [ast.unparse(call.func) for call in calls if ast.unparse(call.func) in forbidden] == []
 
 
-@pytest.mark.parametrize("package", ["sklearn_selfattn", "sklearn_selfattn.npt"])
+@pytest.mark.parametrize(
+    "package", ["sklearn_selfattn", "sklearn_selfattn.distributional", "sklearn_selfattn.npt"]
+)
 def test_package_alone_imports_nothing_heavy(package):
     code = f"import sys, {package}; print({{'torch', 'sklearn', 'skorch'}} & set(sys.modules))"
     run = subprocess.run(

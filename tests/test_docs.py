@@ -99,6 +99,7 @@ def wine():
     [
         "index.rst",
         "guide/core.rst",
+        "guide/distributional.rst",
         "guide/npt.rst",
         "guide/npt_pretrained.rst",
         "guide/transport.rst",
