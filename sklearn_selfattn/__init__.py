@@ -4,8 +4,9 @@ Names are resolved on first use (PEP 562): ``import sklearn_selfattn`` alone imp
 nor scikit-learn.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from .core.lazy import lazy_names
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
@@ -50,13 +51,4 @@ _HOMES = {
 }
 
 __all__ = ["__version__", *_HOMES]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

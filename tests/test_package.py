@@ -61,6 +61,7 @@ def test_type_checkers_see_the_names_that_users_get():
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level == 1
         for name in node.names
+        if name.asname  # "X as X" is how a stub says that X is public
     }
     assert seen == sklearn_selfattn._HOMES
 

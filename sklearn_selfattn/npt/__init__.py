@@ -3,7 +3,7 @@
 Names are resolved on first use: `sklearn_selfattn.npt.pretrain` runs where only torch is.
 """
 
-from importlib import import_module
+from ..core.lazy import lazy_names
 
 # Public name -> the module of this room that defines it.
 _HOMES = {
@@ -17,13 +17,4 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
