@@ -269,7 +269,7 @@ def readme_table(results):
     n_splits = len({record["split"] for record in results["records"]})
     lines.append(
         f"\nOver {len(main['tables'])} tables, {n_splits} splits each; log loss for classes, "
-        "RMSE for values; every model at its documented defaults. "
+        "RMSE for values; how each model is run, mostly at its defaults, stands on the page. "
         "From `benchmarks/results/tabular.json`, made by `python benchmarks/bench_tabular.py`."
     )
     return "\n".join(lines)
