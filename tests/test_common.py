@@ -293,6 +293,21 @@ def test_pickle_is_small_and_exact(make):
 
 
 @every_estimator
+def test_parameters_set_after_fit_do_not_spoil_the_pickle(make):
+    """They say how to fit next time; the module was built from those of last time."""
+    frame, target = mixed_table()
+    estimator = small(make).fit(frame, target_for(make, target))
+    shown = outputs(estimator, frame)
+    sizes = {"d_model": 12, "n_estimators": 3, "n_layers": 3, "hidden_layer_sizes": (5, 4)}
+    changed = {name: value for name, value in sizes.items() if name in estimator.get_params()}
+    assert changed
+    loaded = pickle.loads(pickle.dumps(estimator.set_params(**changed)))
+    for before, after in zip(shown, outputs(loaded, frame), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert {name: loaded.get_params()[name] for name in changed} == changed
+
+
+@every_estimator
 def test_training_rows_stay_out_of_the_pickle(make):
     if hasattr(make, "set_context"):
         return  # keeps its context rows, and says so

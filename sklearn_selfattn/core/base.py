@@ -59,11 +59,14 @@ def guarded_fit(fit):
         before = self.__dict__.copy()
         self.__dict__.pop("module_", None)  # a copy made meanwhile has no use for the old one
         try:
-            return checked_fit(self, *args, **kwargs)
+            fitted = checked_fit(self, *args, **kwargs)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+        # what the module was built from, whatever `set_params` does afterwards
+        self._fitted_with = self.get_params(deep=False)
+        return fitted
 
     return guarded
 
@@ -464,8 +467,11 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
                 device = self._resolve_device()
             except ValueError:  # trained on a device that this machine does not have
                 device = torch.device("cpu")
+            parameters = self.get_params(deep=False)
+            self.__dict__.update(getattr(self, "_fitted_with", {}))
             with seeded(0):
                 module = self._make_module()
+            self.__dict__.update(parameters)
             module = self._place(module, device)
             # copied, because a memory map may not be written to
             module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
