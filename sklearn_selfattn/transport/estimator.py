@@ -42,9 +42,8 @@ class OTTabularClassifier(
     apart (a regular simplex, one vertex for each class), the others hold the *style* of a row, the
     point that optimal transport gives it in a standard Gaussian. Classes are read off the
     first; the second is an auxiliary task that keeps neighbours of a class neighbours, which helps
-    where classes have several parts in few columns. Far cheaper than a Transformer, with a
-    latent space that can be looked at (`transform`, `OTMapDisplay`) and a score for
-    rows unlike any class (`score_samples`).
+    where classes have several parts in few columns. The latent space can be looked at
+    (`transform`, `OTMapDisplay`), and rows unlike any class are noticed (`score_samples`).
 
     Do not expect the transport to help on every table; see the :ref:`User Guide <transport>`.
 

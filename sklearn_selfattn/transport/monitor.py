@@ -51,7 +51,7 @@ class OTTrainingMonitor(Callback):
         points at each epoch).
     points : {"rows", "tokens"}, default="rows"
         What a point is: all that a layer holds of a row, or one vector of the last axis.
-    max_points : int, default=300
+    max_points : int, default=200
         The most rows to follow; of more, a random sample.
     n_null : int, default=5
         Shuffles for the null band.
@@ -93,7 +93,7 @@ class OTTrainingMonitor(Callback):
         every=1,
         reference="init",
         points="rows",
-        max_points=300,
+        max_points=200,
         n_null=5,
         random_state=0,
     ):
