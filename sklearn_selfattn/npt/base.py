@@ -188,6 +188,7 @@ class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
         groups = self._check_groups(groups, values)
         self._fit_scaling(values)
         self.weights_ = None
+        self._n_members = self.n_estimators
         if self._choose_pretrained(n_rows, values.shape[1], self._n_target_codes):
             return self._fit_pretrained(values, target, groups, X, y)
         cells = self._as_cells(values, target)

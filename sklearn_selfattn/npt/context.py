@@ -77,10 +77,10 @@ class ContextMixin:
         """Return the attributes that hold rows as the context of a module."""
         rng = np.random.RandomState(self._context_seed)
         size = self._member_context()
-        kept = sample_evenly(self.n_estimators * size, cells[:, -1], rng)
+        kept = sample_evenly(self._n_members * size, cells[:, -1], rng)
         cells, fold = cells[kept], fold[kept]
         member_rows = np.stack(
-            [sample_evenly(size, cells[:, -1], rng) for _ in range(self.n_estimators)]
+            [sample_evenly(size, cells[:, -1], rng) for _ in range(self._n_members)]
         )
         return {
             "_context": cells,

@@ -207,3 +207,14 @@ def test_nothing_works_before_fit(make):
         with pytest.raises(NotFittedError, match="is not fitted yet"):
             getattr(make(), name)(*arguments)
     assert not hasattr(make(), "context_target_")
+
+
+@pytest.mark.parametrize("pretrained", [False, True], ids=["trained", "pretrained"])
+def test_members_stay_those_of_the_fit(pretrained):
+    """A parameter set afterwards is for the next fit; it does not reach into the context."""
+    frame, target = mixed_table(90)
+    model = regressor(pretrained=pretrained, context_size=30, max_epochs=1).fit(frame, target)
+    before = model.predict(frame)
+    model.set_params(n_estimators=5).set_context(frame, target)
+    assert model._member_rows.shape == (2, 30)
+    np.testing.assert_allclose(model.predict(frame), before, rtol=0, atol=1e-9)
