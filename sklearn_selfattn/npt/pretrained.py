@@ -19,7 +19,6 @@ MAX_COLUMNS = 40
 EXACT_CELLS = 4096  # tables of so many cells are predicted in float64
 
 TUNING_ROWS = 256  # in a step
-TUNING_TABLES = 1  # samples of the table in a step
 TUNING_RATE = 1e-3
 TUNING_EPOCHS = 30  # of STEPS steps, at most, with fine_tune="auto"
 TUNING_PATIENCE = 6
@@ -171,12 +170,7 @@ class PretrainedMixin:
             share = torch.rand(steps, generator=generator)
             return [
                 (
-                    torch.stack(
-                        [
-                            torch.randperm(len(trained), generator=generator)[:size]
-                            for _ in range(TUNING_TABLES)
-                        ]
-                    ),
+                    torch.randperm(len(trained), generator=generator)[None, :size],
                     min(max(int(size * (0.5 + 0.35 * share[step].item())), 1), size - 1),
                     generator,
                 )
