@@ -87,11 +87,19 @@ def figures(records):
                 value = mean_over_seeds(records, "geometry", key=f"{kind} {other}")
                 add("geometry", f"{kind}: points of {other} above circle ({100 * circle:.1f} %)",
                     100 * (value - circle), ">= 6")  # fmt: skip
-    add("imbalance", "balanced accuracy: points above HistGradientBoosting",
-        difference(records, "imbalance", "ot", "hgb", "balanced_accuracy"), ">= 4")  # fmt: skip
-    gap = difference(records, "imbalance", "ot", "linear", "log_loss")
-    add("imbalance", "log loss above LogisticRegression's", None if gap is None else gap / 100,
-        "<= 0.05")  # fmt: skip
+    for name, words in (("imbalance", ""), ("imbalance weighted", "class_weight='balanced': ")):
+        add("imbalance", f"{words}balanced accuracy: points above HistGradientBoosting",
+            difference(records, name, "ot", "hgb", "balanced_accuracy"), ">= 4")  # fmt: skip
+        gap = difference(records, name, "ot", "linear", "log_loss")
+        add("imbalance", f"{words}log loss above LogisticRegression's",
+            None if gap is None else gap / 100, "<= 0.05")  # fmt: skip
+    weighted, plain = (
+        mean_over_seeds(records, name, model, "log_loss")
+        for name, model in (("imbalance weighted", "ot"), ("imbalance", "linear"))
+    )
+    if weighted is not None and plain is not None:
+        add("imbalance", "log loss with class_weight='balanced' above unweighted "
+            "LogisticRegression's", weighted - plain)  # fmt: skip
     for name in ("anchored", "default", "largest probability", "IsolationForest"):
         add("novelty", f"area under the ROC curve: {name}",
             mean_over_seeds(records, "novelty", key=name))  # fmt: skip
