@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING
 from .core.lazy import lazy_names
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
+    from .causal import AlphaPathDisplay as AlphaPathDisplay
+    from .causal import AttentionCausalDiscovery as AttentionCausalDiscovery
+    from .causal import CITestCountDisplay as CITestCountDisplay
+    from .causal import CLEANNExplainer as CLEANNExplainer
+    from .causal import CumulativeExplainer as CumulativeExplainer
+    from .causal import ExplanationDisplay as ExplanationDisplay
+    from .causal import HFAttention as HFAttention
+    from .causal import PAGDiscovery as PAGDiscovery
+    from .causal import PAGDisplay as PAGDisplay
+    from .causal import SubsetSearchExplainer as SubsetSearchExplainer
     from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
     from .core.maps import AttentionMaps as AttentionMaps
     from .distributional import (
@@ -32,9 +42,16 @@ __version__ = "0.1.0.dev0"
 
 # Public name -> the module of this package that defines it.
 _HOMES = {
+    "AlphaPathDisplay": "causal",
+    "AttentionCausalDiscovery": "causal",
     "AttentionMaps": "core.maps",
+    "CITestCountDisplay": "causal",
+    "CLEANNExplainer": "causal",
     "ContextRelianceDisplay": "npt",
+    "CumulativeExplainer": "causal",
     "DistributionalProjectionVectorizer": "distributional",
+    "ExplanationDisplay": "causal",
+    "HFAttention": "causal",
     "InterventionDisplay": "npt",
     "NPTAttentionDisplay": "npt",
     "NPTClassifier": "npt",
@@ -44,8 +61,11 @@ _HOMES = {
     "OTTabularClassifier": "transport",
     "OTTrainingDisplay": "transport",
     "OTTrainingMonitor": "transport",
+    "PAGDiscovery": "causal",
+    "PAGDisplay": "causal",
     "SentenceAttentionDisplay": "distributional",
     "SpectrumDisplay": "distributional",
+    "SubsetSearchExplainer": "causal",
     "TrainingHistoryDisplay": "core.display",
     "WordNeighborsDisplay": "distributional",
 }
