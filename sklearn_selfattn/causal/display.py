@@ -146,7 +146,8 @@ class PAGDisplay:
             self.ax_.text(
                 *place, format_label(label), ha="center", va="center", color=INK,
                 fontsize=9 if n <= 16 else 7, zorder=3,
-                bbox={"boxstyle": "round,pad=0.25", "facecolor": "#FFF2CC" if is_target else "white",
+                bbox={"boxstyle": "round,pad=0.25",
+                      "facecolor": "#FFF2CC" if is_target else "white",
                       "edgecolor": GREY, "linewidth": 0.8},
             )  # fmt: skip
         told = [f"{self.pag.n_edges} edges"]
@@ -267,9 +268,7 @@ class ExplanationDisplay:
         label_ticks(self.ax_, "x", [str(token) for token in tokens])
         self.ax_.set_yticks(range(len(grid)), range(1, len(grid) + 1))
         before, after = format_label(found.outcome_before), format_label(found.outcome_after)
-        title = (
-            f"{before} becomes {after} without" if sets else f"No set found that changes {before}"
-        )
+        title = f"{before} becomes {after} without" if sets else f"No set changes {before}"
         finish_axes(self.ax_, title=title, xlabel="token", ylabel="set")
         if len(found.sets) > len(sets):
             self.ax_.set_ylabel(f"set (of {len(found.sets)})", color=INK)
