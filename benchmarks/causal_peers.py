@@ -43,7 +43,7 @@ def causal_learn_fci(pvalue, n_nodes, alpha):
             return asked[key]
 
     register_ci_test("given", Given)
-    data = np.random.default_rng(0).normal(size=(10, n_nodes))  # only its shape is read
+    data = np.random.default_rng(0).normal(size=(20 * n_nodes, n_nodes))  # its shape is read
     with contextlib.redirect_stdout(io.StringIO()):  # it prints edges
         graph, _ = fci(data, "given", alpha, show_progress=False)
     # graph[x, y] is the mark at x: 1 arrow, -1 tail, 2 circle

@@ -98,6 +98,7 @@ def wine():
     "page",
     [
         "index.rst",
+        "guide/causal.rst",
         "guide/core.rst",
         "guide/distributional.rst",
         "guide/npt.rst",

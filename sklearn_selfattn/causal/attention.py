@@ -17,7 +17,7 @@ from .independence import PartialCorrelationTest, correlation_from_covariance
 from .learning import METHODS, learn_marks
 from .pag import PAG
 
-_LARGEST_CONDITION = 1e12
+_LARGEST_CONDITION = 1e12  # beyond, partial correlations are rounding errors
 _ALMOST_ONE = 1 - 1e-9
 
 

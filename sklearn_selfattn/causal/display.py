@@ -21,7 +21,7 @@ from ..core.display import (
 from .pag import ARROW, CIRCLE
 from .paths import SeparationPaths
 
-_NODE_ROOM = 0.13  # how far from its node an edge ends, where the circle of nodes has radius 1
+_LETTER, _LINE = 0.023, 0.075  # half a letter's width and a line's height, in radii of the picture
 
 
 class PAGDisplay:
@@ -124,7 +124,8 @@ class PAGDisplay:
         self.figure_, self.ax_ = new_axes(ax, "PAGDisplay.plot", (side, side))
         labels = self.pag.nodes if self.labels is None else list(self.labels)
         self.positions_ = self._layout()
-        room = _NODE_ROOM if n <= 16 else 0.08
+        texts = [format_label(label) for label in labels]
+        small = 1.0 if n <= 16 else 0.6
         self.ax_.set(xlim=(-1.35, 1.35), ylim=(-1.25, 1.25), aspect="equal")
         self.ax_.axis("off")
         self.edges_ = []
@@ -134,17 +135,18 @@ class PAGDisplay:
             color = VERMILION if both else INK
             a, b = self.positions_[i], self.positions_[j]
             along = (b - a) / max(np.linalg.norm(b - a), 1e-9)
-            start, end = a + room * along, b - room * along
+            start = a + small * _to_the_frame(texts[i], along) * along
+            end = b - small * _to_the_frame(texts[j], along) * along
             (line,) = self.ax_.plot(
                 *np.column_stack([start, end]), color=color, linewidth=1.3, zorder=1
             )
             self.edges_.append(line)
             self._mark(marks[j, i], start, -along, color)
             self._mark(marks[i, j], end, along, color)
-        for k, (place, label) in enumerate(zip(self.positions_, labels, strict=True)):
+        for k, (place, text) in enumerate(zip(self.positions_, texts, strict=True)):
             is_target = self.target is not None and self.pag.nodes[k] == self.target
             self.ax_.text(
-                *place, format_label(label), ha="center", va="center", color=INK,
+                *place, text, ha="center", va="center", color=INK,
                 fontsize=9 if n <= 16 else 7, zorder=3,
                 bbox={"boxstyle": "round,pad=0.25",
                       "facecolor": "#FFF2CC" if is_target else "white",
@@ -168,6 +170,13 @@ class PAGDisplay:
             aside = 0.028 * np.array([-along[1], along[0]])
             corners = np.stack([place + 0.02 * along, back + aside, back - aside])
             self.ax_.fill(*corners.T, color=color, linewidth=0, zorder=2)
+
+
+def _to_the_frame(text, along):
+    """Return how far it is from the middle of a node's label to the end of its edges."""
+    width, height = _LETTER * len(text) + 0.06, _LINE
+    across, down = np.maximum(np.abs(along), 1e-9)
+    return min(width / across, height / down) + 0.03
 
 
 class ExplanationDisplay:

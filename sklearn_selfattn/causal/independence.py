@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy.special import erfc
 
-_SINGULAR = 1e-10  # smallest eigenvalue of a correlation matrix that needs no help
+_SINGULAR = 1e-12  # smallest eigenvalue of a correlation matrix that needs no help
 _RIDGE = 1e-8
 
 

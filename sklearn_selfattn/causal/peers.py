@@ -103,10 +103,12 @@ class SubsetSearchExplainer(_RankedExplainer):
 
     Parameters
     ----------
-    estimator, mask_value, exclude_seen, max_set_size : object
-        As in `CLEANNExplainer`. `max_set_size` is 3 by default; None sets no limit.
+    estimator, mask_value : object
+        As in `CLEANNExplainer`.
     target : {"cls", "next"}, int or None, default="cls"
         As there; None where no column stands for the outcome, so that all may be removed.
+    exclude_seen, max_set_size : object
+        As in `CLEANNExplainer`; but `max_set_size` may be None, for no limit.
     order : {"attention", "recency", "leave_one_out", "random"} or callable, default="attention"
         Which sets of a size come first: those with the highest sum of the target's attention (mean
         over the last layer's heads), of column numbers, of what each token alone takes from the
@@ -185,10 +187,12 @@ class CumulativeExplainer(_RankedExplainer):
 
     Parameters
     ----------
-    estimator, mask_value, exclude_seen : object
+    estimator, mask_value : object
         As in `CLEANNExplainer`.
     target : {"cls", "next"}, int or None, default="cls"
         As in `SubsetSearchExplainer`.
+    exclude_seen : bool, default=False
+        As in `CLEANNExplainer`.
     max_set_size : int, default=None
         The most tokens to remove; None removes all at last.
     order : {"attention", "recency", "leave_one_out"} or callable, default="attention"
