@@ -21,6 +21,12 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .causal import SubsetSearchExplainer as SubsetSearchExplainer
     from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
     from .core.maps import AttentionMaps as AttentionMaps
+    from .depth_width import DepthWidthDisplay as DepthWidthDisplay
+    from .depth_width import DepthWidthSearchCV as DepthWidthSearchCV
+    from .depth_width import SeparationBoundsDisplay as SeparationBoundsDisplay
+    from .depth_width import SeparationRankDisplay as SeparationRankDisplay
+    from .depth_width import recommend_depth_width as recommend_depth_width
+    from .depth_width import separation_rank as separation_rank
     from .distributional import (
         DistributionalProjectionVectorizer as DistributionalProjectionVectorizer,
     )
@@ -49,6 +55,8 @@ _HOMES = {
     "CLEANNExplainer": "causal",
     "ContextRelianceDisplay": "npt",
     "CumulativeExplainer": "causal",
+    "DepthWidthDisplay": "depth_width",
+    "DepthWidthSearchCV": "depth_width",
     "DistributionalProjectionVectorizer": "distributional",
     "ExplanationDisplay": "causal",
     "HFAttention": "causal",
@@ -64,10 +72,14 @@ _HOMES = {
     "PAGDiscovery": "causal",
     "PAGDisplay": "causal",
     "SentenceAttentionDisplay": "distributional",
+    "SeparationBoundsDisplay": "depth_width",
+    "SeparationRankDisplay": "depth_width",
     "SpectrumDisplay": "distributional",
     "SubsetSearchExplainer": "causal",
     "TrainingHistoryDisplay": "core.display",
     "WordNeighborsDisplay": "distributional",
+    "recommend_depth_width": "depth_width",
+    "separation_rank": "depth_width",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -1,0 +1,124 @@
+"""What the columns of a table have to say about depth and width."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from ..core.table import TableEncoder
+from .law import recommend_depth_width
+
+ROWS_PER_PARAMETER = 1 / 20  # "auto": 20 parameters for each row ...
+SMALLEST, LARGEST = 5e3, 2e6  # ... within these
+
+
+@validate_params(
+    {
+        "X": "no_validation",
+        "n_bins": [Interval(Integral, 0, None, closed="left")],
+        "categorical_features": "no_validation",
+    },
+    prefer_skip_nested_validation=True,
+)
+def table_embedding_rank(X, *, n_bins=0, categorical_features="from_dtype"):
+    r"""Return the rank of the token vectors that a table can give rise to.
+
+    A cell of a numeric column becomes the vector :math:`x_j w_j + b_j`, whatever its value: all of
+    them lie in a plane. So however wide the tokens are, the vectors of m numeric columns span at
+    most 2 m dimensions, and width beyond that is of no use to the first layer. Encoding numbers
+    in bins lifts that.
+
+    Parameters
+    ----------
+    X : array-like or frame of shape (n_samples, n_features)
+        The table.
+    n_bins : int, default=0
+        Bins in which each number is encoded, as `n_bins` of :class:`~sklearn_selfattn.NPTClassifier`;
+        0 for the linear embedding.
+    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+        Which columns hold categories, as in the estimators.
+
+    Returns
+    -------
+    int
+        The most it can be: for each numeric column 2, or with bins one more than there are, for
+        each other the number of categories, one for each column with missing cells, and one
+        for the token that is read out.
+
+    References
+    ----------
+    .. [1] Wies, Levine, Jannai, Shashua, "Which Transformer Architecture Fits My Data? A
+       Vocabulary Bottleneck in Self-Attention", ICML 2021, arXiv:2105.03928.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_selfattn.depth_width import table_embedding_rank
+    >>> table_embedding_rank(pd.DataFrame({"size": [1.5, 2.0], "colour": ["red", "blue"]}))
+    5
+    """
+    encoder = TableEncoder(categorical_features=categorical_features).fit(X)
+    n_missing = int(np.isnan(encoder.transform(X)).any(axis=0).sum())
+    n_numeric = int((~encoder.is_categorical_).sum())
+    per_number = 1 + max(n_bins, 1)  # within its bins a number is a sum of them
+    return per_number * n_numeric + int(encoder.n_categories_.sum()) + n_missing + 1
+
+
+@validate_params(
+    {
+        "X": "no_validation",
+        "n_params": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "use_embedding_rank": ["boolean"],
+        "n_bins": [Interval(Integral, 0, None, closed="left")],
+        "categorical_features": "no_validation",
+    },
+    prefer_skip_nested_validation=True,
+)
+def recommend_for_table(
+    X,
+    *,
+    n_params="auto",
+    use_embedding_rank=False,
+    n_bins=0,
+    categorical_features="from_dtype",
+    **options,
+):
+    """Recommend depth and width for a table, from its rows and columns, without a fit.
+
+    Parameters
+    ----------
+    X : array-like or frame of shape (n_samples, n_features)
+        The training rows.
+    n_params : float or "auto", default="auto"
+        Parameters to spend on the layers. "auto" is 20 for each row, between 5,000 and 2
+        million: a rule of thumb, nothing more.
+    use_embedding_rank : bool, default=False
+        Whether to go deeper and narrower where few columns make wide tokens useless, see
+        :func:`table_embedding_rank`. Off by default: the theory is not proved for the networks in
+        use, and no gain was found on real tables.
+    n_bins : int, default=0
+        Bins in which each number is encoded.
+    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+        Which columns hold categories.
+    **options
+        Further parameters of :func:`~sklearn_selfattn.recommend_depth_width`: `n_heads`,
+        `head_dim`, `max_depth`, `round_to`, `ffn_factor`, `ffn_glu`, `rule`.
+
+    Returns
+    -------
+    DepthWidth
+        The shape; ``estimator.set_params(**shape.as_params())`` takes it over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_selfattn.depth_width import recommend_for_table
+    >>> recommend_for_table(np.zeros((3000, 10)), n_heads=4).as_params()
+    {'n_layers': 3, 'd_model': 40}
+    """
+    rank = table_embedding_rank(X, n_bins=n_bins, categorical_features=categorical_features)
+    if n_params == "auto":
+        n_params = float(np.clip(len(X) / ROWS_PER_PARAMETER, SMALLEST, LARGEST))
+    if use_embedding_rank:
+        options["embedding_rank"] = rank
+    return recommend_depth_width(n_params, **options)
