@@ -106,7 +106,6 @@ class BaseTransformer(BaseSelfAttention):
             verbose=verbose, random_state=random_state,
         )  # fmt: skip
 
-
     def _make_module(self):
         return Transformer(
             self._make_tokens(), self.d_model, self.n_heads, self.n_layers, self._n_outputs

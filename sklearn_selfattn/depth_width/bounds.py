@@ -56,8 +56,8 @@ def separation_rank_bounds(depth, width, n_heads=1, n_tokens=None):
 
     Notes
     -----
-    The lower bound [1]_ holds for almost all weights. With :math:`n = \lfloor (d - H)/2 \rfloor` and
-    :math:`k = 3^{L-2}` it is the multiset coefficient
+    The lower bound [1]_ holds for almost all weights. With
+    :math:`n = \lfloor (d - H)/2 \rfloor` and :math:`k = 3^{L-2}` it is the multiset coefficient
 
     .. math:: \left(\!\binom{n}{k}\!\right) = \binom{n + k - 1}{k}
        \geq \max\left( (n/k)^k, \; (k/n)^{n-1} \right),

@@ -20,11 +20,11 @@ class Shape:
 
 
 class LayerCounter:
-    """Counts what depth adds to an estimator, whatever the names of its modules.
+    r"""Counts what depth adds to an estimator, whatever the names of its modules.
 
     The parameters of embedding and output do not depend on the depth, so that the layers have
 
-    .. math:: N(L, d) = P(L, d) - P_0(d), \\qquad P_0(d) = 2 P(1, d) - P(2, d)
+    .. math:: N(L, d) = P(L, d) - P_0(d), \qquad P_0(d) = 2 P(1, d) - P(2, d)
 
     of the P parameters of the whole module.
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
+from scipy.stats import t as student
 
 LEVEL = 0.95  # of the intervals
 _GRID = 200
@@ -16,8 +17,9 @@ def find_crossings(curves, scores, n_bootstrap, rng):
     """Compare the curves of neighbouring depths.
 
     Both are interpolated monotonically in the logarithm of the actual number of parameters.
-    Splits are drawn anew, the same for all shapes, which gives an interval for their difference at
-    every size and for where it changes its sign.
+    Splits are drawn anew, the same for all shapes. The spread of the differences, with Student's
+    quantile for so many splits and Bonferroni's correction for so many sizes, gives an interval for
+    the difference at every size; the draws give one for where it changes its sign.
 
     Parameters
     ----------
@@ -36,7 +38,7 @@ def find_crossings(curves, scores, n_bootstrap, rng):
         A row for each pair: depth_lo, depth_hi; status; where it is "crosses", log_n_cross with
         its interval ci_low, ci_high, and width_cross, the deeper network's width there.
 
-        A status other than "undetermined" needs differences that exclude zero at the 95 % level:
+        A status other than "undetermined" needs differences whose intervals exclude zero:
         "deeper always" or "shallower always" at all sizes that both have; "crosses" where
         the shallower is ahead first and the deeper later; "crosses back" for the reverse.
     """
@@ -46,25 +48,27 @@ def find_crossings(curves, scores, n_bootstrap, rng):
         [scores.mean(axis=1, keepdims=True), scores[:, draws].mean(axis=2)], axis=1
     )  # (n_shapes, 1 + n_bootstrap): the first is of the splits as they are
     rows = [
-        _compare(curves, means, lo, hi, scores.shape[1] >= _MIN_SPLITS)
+        _compare(curves, means, lo, hi, scores.shape[1])
         for lo, hi in zip(depths[:-1], depths[1:], strict=True)
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _compare(curves, means, lo, hi, enough):
+def _compare(curves, means, lo, hi, n_splits):
     row = dict.fromkeys(_COLUMNS, np.nan) | {"depth_lo": lo, "depth_hi": hi}
     below, above = (_curve(curves, means, depth) for depth in (lo, hi))
     start = max(below[0][0], above[0][0])
     stop = max(min(below[0][-1], above[0][-1]), start)  # a single budget: one place
     grid = np.linspace(start, stop, _GRID if stop > start else 1)
     difference = _interpolate(*above[:2], grid) - _interpolate(*below[:2], grid)
-    tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(difference[:, 1:], [tail, 1 - tail], axis=1)  # (n_grid,)
-    ahead, behind = low > 0, high < 0
     row["status"] = "undetermined"
-    if not enough:
+    if n_splits < _MIN_SPLITS:
         return row
+    tail = (1 - LEVEL) / 2
+    # drawing from so few shows too little spread
+    error = difference[:, 1:].std(axis=1) * np.sqrt(n_splits / (n_splits - 1))  # (n_grid,)
+    error *= student.ppf(1 - tail / max(len(below[0]), len(above[0])), n_splits - 1)
+    ahead, behind = difference[:, 0] > error, difference[:, 0] < -error
     if ahead.all() or behind.all():
         row["status"] = "deeper always" if ahead.all() else "shallower always"
     elif ahead.any() and behind.any():

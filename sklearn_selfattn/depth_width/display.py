@@ -152,9 +152,7 @@ class DepthWidthDisplay:
             xlabel="parameters of the layers",
             ylabel=self.score_name,
         )
-        self.ax_.legend(
-            frameon=False, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5)
-        )
+        self.ax_.legend(frameon=False, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
         return self
 
     def _mark_crossings(self):

@@ -34,9 +34,9 @@ def exact_separation_rank(
 
     Floating point is of no use here: the outputs are polynomials of degree :math:`3^L`, and
     small singular values drown. Instead weights and inputs are drawn from the integers modulo
-    a prime near :math:`2^{26}`, the network is evaluated for every pair of inputs to its two sides, and
-    the rank of that matrix is found by elimination modulo the prime. Chance can only lower
-    it, with a probability of the order of degree times rank over the prime.
+    a prime near :math:`2^{26}`, the network is evaluated for every pair of inputs to its two
+    sides, and the rank of that matrix is found by elimination modulo the prime. Chance can only
+    lower it, with a probability of the order of degree times rank over the prime.
 
     Parameters
     ----------
@@ -99,9 +99,7 @@ def exact_separation_rank(
         n_templates = math.ceil(1.2 * bound) + 1
     rng = check_random_state(random_state)
     layers = [_draw_layer(width, n_heads, rng) for _ in range(depth)]
-    A, B = (
-        rng.randint(PRIME, size=(n_templates, n, width)).astype(np.float64) for n in (n_a, n_b)
-    )
+    A, B = (rng.randint(PRIME, size=(n_templates, n, width)).astype(np.float64) for n in (n_a, n_b))
     return _rank(_evaluate_pairs(A, B, layers))
 
 

@@ -247,8 +247,8 @@ def recommend_depth_width(
     Notes
     -----
     A layer has :math:`c d^2` parameters, c = 12 by default. With
-    :math:`\ln d = a + b L`, :math:`a = 5.039 \pm 0.030` and :math:`b = 0.0555 \pm 0.0013`, the depth
-    for N parameters is
+    :math:`\ln d = a + b L`, :math:`a = 5.039 \pm 0.030` and :math:`b = 0.0555 \pm 0.0013`, the
+    depth for N parameters is
 
     .. math:: L = \frac{1}{2b} W\left( \frac{2b}{c} N e^{-2a} \right)
 

@@ -1,4 +1,4 @@
-"""The torch modules inside a fitted estimator, wherever they are, and how many parameters they have."""
+"""The torch modules inside a fitted estimator, wherever they are."""
 
 from collections.abc import Mapping
 

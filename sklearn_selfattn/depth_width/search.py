@@ -16,7 +16,7 @@ from .crossings import find_crossings, fit_law
 
 
 class DepthWidthSearchCV(BaseSearchCV):
-    """Search over depth and width at equal numbers of parameters.
+    r"""Search over depth and width at equal numbers of parameters.
 
     A grid over layers and width compares small nets with large ones, and the large one wins
     or overfits. Here candidates share a budget: for every number of layers the width is
@@ -78,8 +78,8 @@ class DepthWidthSearchCV(BaseSearchCV):
     crossings_ : DataFrame
         For neighbouring depths: depth_lo, depth_hi, status ("crosses", "deeper always",
         "shallower always", "crosses back", "undetermined"), log_n_cross with its 95 % interval
-        ci_low, ci_high, width_cross. "undetermined" unless the difference excludes zero; three
-        splits at least are needed.
+        ci_low, ci_high, width_cross. "undetermined" unless the intervals of the differences
+        exclude zero; at least three splits are needed, and ten tell more.
     law_ : dict or None
         a, b of ``log(width) = a + b * depth`` fitted to the crossings, with standard errors
         a_error, b_error; None for fewer than three crossings.
@@ -98,7 +98,7 @@ class DepthWidthSearchCV(BaseSearchCV):
     -----
     Counted is what layers add. With P parameters in the whole module at depth L and width d,
 
-    .. math:: N(L, d) = P(L, d) - P_0(d), \\qquad P_0(d) = 2 P(1, d) - P(2, d),
+    .. math:: N(L, d) = P(L, d) - P_0(d), \qquad P_0(d) = 2 P(1, d) - P(2, d),
 
     which leaves out whatever does not depend on the depth. One fit of one epoch tells the sizes
     of the table; estimators of this library then build the module of any shape untrained, others
@@ -334,9 +334,7 @@ class DepthWidthSearchCV(BaseSearchCV):
         if self.halving_factor is not None:
             full = self.estimator.get_params()[sibling(self.depth_param, "max_epochs")]
             n_rounds = 1 + math.floor(math.log(len(shapes), self.halving_factor))
-            rounds = [
-                max(1, full // self.halving_factor**k) for k in range(n_rounds - 1, -1, -1)
-            ]
+            rounds = [max(1, full // self.halving_factor**k) for k in range(n_rounds - 1, -1, -1)]
         search_ctx = callback_ctx.subcontext(
             task_name="search", max_subtasks=len(rounds)
         ).call_on_fit_task_begin(estimator=self)
@@ -438,8 +436,9 @@ def _last_rows(results):
 
 def _split_scores(results, metric):
     """Return the scores of all rows, (n_shapes, n_splits)."""
-    n_splits = sum(name.startswith("split") and name.endswith(f"_test_{metric}") for name in results)
-    return np.stack([results[f"split{i}_test_{metric}"] for i in range(n_splits)], axis=1)
+    end = f"_test_{metric}"
+    n_splits = sum(name.startswith("split") and name.endswith(end) for name in results)
+    return np.stack([results[f"split{i}{end}"] for i in range(n_splits)], axis=1)
 
 
 def _standard_errors(scores):

@@ -100,8 +100,8 @@ def separation_rank(
 
     The separation rank of a function is the least number of products
     :math:`g_r(a) \, g'_r(b)` that add up to it. A model that is additive in the two groups (linear
-    models, boosted stumps) has rank at most 2; a quadratic one with five features on either side has
-    7; a model that ties everything to everything has as many as there are rows to look at. It
+    models, boosted stumps) has rank at most 2; a quadratic one with five features on either side
+    has 7; a model that ties everything to everything has as many as there are rows to look at. It
     asks nothing of the model but predictions.
 
     Parameters
@@ -112,8 +112,8 @@ def separation_rank(
     X : array-like or frame of shape (n_samples, n_features)
         Rows from which the two sides are drawn.
     features_a, features_b : array-like, default=None
-        The groups, by position, mask or name; together all features. With one given the other is the
-        rest; with neither, a random balanced partition.
+        The groups, by position, mask or name; together all features. With one given the other is
+        the rest; with neither, a random balanced partition.
     n_templates : int, default=100
         Rows drawn for each side, at most those there are. No rank above it can be seen.
     tol : float, default=1e-6
@@ -147,8 +147,8 @@ def separation_rank(
 
     Notes
     -----
-    With templates :math:`a_i` and :math:`b_j`, which are the two parts of different rows, the matrix
-    :math:`M_{ij} = f(a_i, b_j)` is decomposed: `n_templates` squared predictions. It holds
+    With templates :math:`a_i` and :math:`b_j`, which are the two parts of different rows, the
+    matrix :math:`M_{ij} = f(a_i, b_j)` is decomposed: `n_templates` squared predictions. It holds
     combinations that no real row shows, as partial dependence does: a statement about the
     model, not the world.
 
@@ -364,7 +364,9 @@ def _joined(X, rows_a, rows_b, group_b):
         joined = X[rows_a]  # fancy indexing: a copy
         joined[:, group_b] = X[rows_b][:, group_b]
         return joined
-    one, other = (nw.from_native(_safe_indexing(X, rows), eager_only=True) for rows in (rows_a, rows_b))
+    one, other = (
+        nw.from_native(_safe_indexing(X, rows), eager_only=True) for rows in (rows_a, rows_b)
+    )
     if one.implementation.is_pandas():  # columns would be aligned by their labels
         one, other = (
             nw.from_native(nw.to_native(part).reset_index(drop=True), eager_only=True)

@@ -33,8 +33,8 @@ def table_embedding_rank(X, *, n_bins=0, categorical_features="from_dtype"):
     X : array-like or frame of shape (n_samples, n_features)
         The table.
     n_bins : int, default=0
-        Bins in which each number is encoded, as `n_bins` of :class:`~sklearn_selfattn.NPTClassifier`;
-        0 for the linear embedding.
+        Bins in which each number is encoded, as in :class:`~sklearn_selfattn.NPTClassifier`; 0 for
+        the linear embedding.
     categorical_features : "from_dtype", None or array-like, default="from_dtype"
         Which columns hold categories, as in the estimators.
 

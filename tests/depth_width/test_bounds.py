@@ -61,13 +61,13 @@ def _reference(x, Y, layers):
         new = []
         for token in tokens:
             out = [0] * len(token)
-            for O, Q, K, V in heads:
+            for out_map, Q, K, V in heads:
                 query = [sum(q * t for q, t in zip(row, token, strict=True)) for row in Q]
                 for other in tokens:
                     key = [sum(k * t for k, t in zip(row, other, strict=True)) for row in K]
                     value = [sum(v * t for v, t in zip(row, other, strict=True)) for row in V]
                     score = sum(a * b for a, b in zip(query, key, strict=True))
-                    for i, row in enumerate(O):
+                    for i, row in enumerate(out_map):
                         part = sum(o * v for o, v in zip(row, value, strict=True))
                         out[i] = (out[i] + score * part) % PRIME
             new.append(out)
@@ -76,12 +76,12 @@ def _reference(x, Y, layers):
 
 
 def _draw_heads(d, n_heads, rng):
-    """Draw what `_draw_layer` draws, and return it as (O, Q, K, V) of each head, in integers."""
+    """Draw what `_draw_layer` draws, and return it as (out, Q, K, V) of each head, in integers."""
     shape = (n_heads, d // n_heads, d)
     Q, K, V = (rng.randint(PRIME, size=shape) for _ in range(3))
-    O = rng.randint(PRIME, size=(n_heads, d, d // n_heads))
+    out_map = rng.randint(PRIME, size=(n_heads, d, d // n_heads))
     return [
-        tuple([[int(v) for v in row] for row in part[h]] for part in (O, Q, K, V))
+        tuple([[int(v) for v in row] for row in part[h]] for part in (out_map, Q, K, V))
         for h in range(n_heads)
     ]
 
@@ -108,8 +108,8 @@ def _float_rank(depth, width, n_heads, n_tokens):
     X_A, X_B = (rng.normal(size=(n, t, width)) for t in n_tokens)
     G = (X_A.mT @ X_A)[:, None] + (X_B.mT @ X_B)
     x = np.repeat(X_A[:, :1], n, axis=1)
-    for Q, K, V, O in layers:
-        M = sum(o.T @ v @ G @ k.T @ q for q, k, v, o in zip(Q, K, V, O, strict=True))
+    for Q, K, V, out in layers:
+        M = sum(o.T @ v @ G @ k.T @ q for q, k, v, o in zip(Q, K, V, out, strict=True))
         x = (M @ x[..., None])[..., 0]
         G = M @ G @ M.mT
     return np.linalg.matrix_rank(x[..., 0], tol=1e-6 * np.abs(x[..., 0]).max())
@@ -128,8 +128,8 @@ def test_rank_of_products_modulo_the_prime(n, r, seed):
 
 
 def test_reduction_at_the_edges():
-    values = np.array([0, PRIME - 1, PRIME, PRIME + 1, 2**52 - 1, -1, -PRIME, -(2**52)], dtype=float)
-    np.testing.assert_array_equal(_mod(values), [int(v) % PRIME for v in values])
+    values = [0, PRIME - 1, PRIME, PRIME + 1, 2**52 - 1, -1, -PRIME, -(2**52)]
+    np.testing.assert_array_equal(_mod(np.array(values, dtype=float)), [v % PRIME for v in values])
 
 
 # --- bounds -----------------------------------------------------------------------------------
