@@ -100,6 +100,7 @@ def wine():
         "index.rst",
         "guide/causal.rst",
         "guide/core.rst",
+        "guide/depth_width.rst",
         "guide/distributional.rst",
         "guide/npt.rst",
         "guide/npt_pretrained.rst",

@@ -64,7 +64,7 @@ class DepthWidthDisplay:
     >>> net = NPTClassifier(
     ...     pretrained=False, architecture="cells", n_estimators=1, n_heads=2, max_epochs=2
     ... )
-    >>> search = DepthWidthSearchCV(net, n_params=3000, depths=(1, 2), cv=3).fit(X, y)
+    >>> search = DepthWidthSearchCV(net, n_params=3300, depths=(1, 2), cv=3).fit(X, y)
     >>> len(DepthWidthDisplay.from_search(search).lines_)
     2
     """
@@ -267,7 +267,7 @@ class SeparationRankDisplay:
         SeparationRankDisplay
             The display itself.
         """
-        self.figure_, self.ax_ = new_axes(ax, "SeparationRankDisplay.plot", (6.4, 4.0))
+        self.figure_, self.ax_ = new_axes(ax, "SeparationRankDisplay.plot", (7.2, 4.0))
         self.lines_ = []
         floor = max(result.noise_floor for result in self.results.values())
         for i, (name, result) in enumerate(self.results.items()):
@@ -291,7 +291,7 @@ class SeparationRankDisplay:
             xlabel="singular value",
             ylabel="share of the largest",
         )
-        self.ax_.legend(frameon=False, labelcolor=INK, loc="best")
+        self.ax_.legend(frameon=False, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
         return self
 
 

@@ -57,9 +57,25 @@ class DepthWidthSearchCV(BaseSearchCV):
         epochs first, one in `halving_factor` of them goes on with as many times more, up to the
         full number. None fits all in full. Cheaper, but deep nets start slowly, and curves
         and crossings are only known of what was trained in full.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
-        As in :class:`~sklearn.model_selection.GridSearchCV`. With several metrics, `refit`
-        names the one that selects.
+    scoring : str, callable, list, tuple or dict, default=None
+        The metrics, the higher the better; the estimator's own score by default. This and what
+        follows up to `return_train_score` as in
+        :class:`~sklearn.model_selection.GridSearchCV`.
+    n_jobs : int, default=None
+        Fits at a time.
+    refit : bool, str or callable, default=True
+        Whether to fit the selected shape on all rows. With several metrics the name of the one
+        that selects; a callable gets `cv_results_` and returns the index to select.
+    cv : int, splitter or iterable, default=None
+        The splits; five folds by default.
+    verbose : int, default=0
+        Whether to print what is fitted.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Fits that are handed out at a time.
+    error_score : "raise" or float, default=nan
+        The score of a fit that fails.
+    return_train_score : bool, default=False
+        Whether to score the training rows as well.
     n_bootstrap : int, default=200
         Draws of the splits for the intervals of the crossings.
     random_state : int, RandomState instance or None, default=None
@@ -121,11 +137,11 @@ class DepthWidthSearchCV(BaseSearchCV):
     >>> net = NPTClassifier(
     ...     pretrained=False, architecture="cells", n_estimators=1, n_heads=2, max_epochs=2
     ... )
-    >>> search = DepthWidthSearchCV(net, n_params=3000, depths=(1, 2), cv=3).fit(X, y)
+    >>> search = DepthWidthSearchCV(net, n_params=3300, depths=(1, 2), cv=3).fit(X, y)
     >>> search.curves_[["depth", "width", "n_params"]]
        depth  width  n_params
-    0      1     14      3276
-    1      2     10      3400
+    0      1     14      3248
+    1      2     10      3360
     """
 
     _parameter_constraints = {
