@@ -1,0 +1,104 @@
+"""The depth and width benchmark: what its records turn into, and that page and file agree."""
+
+import json
+
+import bench_depth_width
+import numpy as np
+import pytest
+import render_depth_width
+from depth_width_experiments import EXPERIMENTS, TABLES, anchors, law
+from depth_width_figures import figures, mean_ranks
+from depth_width_nets import CellsClassifier, ChaseClassifier, pointer_chasing
+
+MACHINE = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
+
+
+def record(experiment, numbers, seed=0):
+    return {"experiment": experiment, "seed": seed, "numbers": numbers, "cpu_s": 1.0}
+
+
+def split(auto, fixed, cv=-0.5):
+    shape = {"shape": [2, 24], "cpu_s": 2.0}
+    return {
+        "auto": {**shape, "test": auto, "cv": cv},
+        "fixed": {**shape, "test": fixed},
+        "search": {**shape, "cpu_s": 10.0, "test": auto, "cv": -0.45, "se": 0.02, "shapes": 8},
+    }
+
+
+CHASE = {
+    "2 hops: seconds": 200.0, "1 hops: seconds": 50.0, "2 hops: chosen": 2, "1 hops: chosen": 2,
+    "2 hops: accuracy of 1": 0.3, "2 hops: accuracy of 2": 0.95, "2 hops: accuracy of 3": 0.8,
+    "2 hops: parameters of 1": 1, "2 hops: parameters of 2": 2, "2 hops: parameters of 3": 3,
+}  # fmt: skip
+RECORDS = [
+    record("exact", {"wrong": 0, "outside the bounds": 1, "seconds": 5.0}),
+    record("chase", CHASE),
+    record("table vowel", split(-0.3, -0.4)),
+    record("table energy", split(-3.0, -2.0, cv=-0.46)),
+    record("table energy", split(-3.0, -2.0), seed=1),
+]
+
+
+def test_figures_and_misses():
+    found = {f["name"]: f for entries in figures(RECORDS).values() for f in entries}
+    assert found["ranks outside the bounds"]["reached"] is False
+    assert found["two hops: above one layer of as many parameters"]["value"] == pytest.approx(0.65)
+    assert found["one hop, the control: layers chosen"]["reached"] is False
+    assert found["CPU minutes of both searches"]["reached"]
+    np.testing.assert_allclose(mean_ranks(RECORDS), [5 / 3, 4 / 3])
+    share = found["share of splits within one standard error of the search's best"]
+    assert (share["value"], share["reached"]) == (pytest.approx(1 / 3, rel=1e-5), False)
+    page = render_depth_width.page({"records": RECORDS, "machine": MACHINE, "command": "python x"})
+    listed = page.split("Missed:")[1].split("Not measured")[0]
+    for name, entry in found.items():
+        assert (f" {name}: " in listed) == (entry.get("reached") is False)
+    assert "table vowel" not in page.split("**Not measured**")[1].split("\n")[0]
+    assert "table concrete" in page.split("**Not measured**")[1].split("\n")[0]
+
+
+def test_runs_resume(tmp_path, monkeypatch):
+    calls = []
+    experiments = {
+        "exact": (lambda seed: calls.append(seed) or {"wrong": 0}, False),
+        "law": (lambda seed: calls.append("law") or {}, True),
+    }
+    monkeypatch.setattr(bench_depth_width, "EXPERIMENTS", experiments)
+    out = tmp_path / "depth_width.json"
+    bench_depth_width.main(["--out", str(out), "--seeds", "2"])
+    bench_depth_width.main(["exact", "--out", str(out), "--seeds", "3"])
+    assert calls == [0, "law", 1, 2]
+    assert len(json.loads(out.read_text())["records"]) == 4
+
+
+def test_experiments_that_cost_nothing_meet_their_targets():
+    records = [record("law", law(0)), record("anchors", anchors(0))]
+    entries = [f for group in figures(records).values() for f in group if "target" in f]
+    assert len(entries) == 8
+    # the time of a call is the machine's
+    assert all(f["reached"] for f in entries if not f["name"].endswith("ms"))
+    assert {f"table {name}" for name in TABLES} < set(EXPERIMENTS)
+
+
+def test_pointers_are_followed():
+    X, y = pointer_chasing(50, 6, 2, 0)
+    for *pointers, _start in X.astype(int):
+        assert sorted(pointers) == list(range(6))
+    pointers = X[:, :-1].astype(int)
+    rows = np.arange(50)
+    np.testing.assert_array_equal(y, pointers[rows, pointers[rows, X[:, -1].astype(int)]])
+    one = ChaseClassifier(max_epochs=1, d_model=8, n_layers=1, random_state=0)
+    assert one.fit(X, y).predict(X).shape == (50,)
+
+
+def test_the_nets_of_the_tables_learn():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    X[::9, 1] = np.nan
+    net = CellsClassifier(d_model=16, n_layers=1, max_epochs=20, random_state=0)
+    assert net.fit(X, X[:, 0] > 0).score(X, X[:, 0] > 0) > 0.9
+
+
+def test_the_page_is_what_the_results_render_to():
+    results = json.loads(bench_depth_width.OUT.read_text())
+    assert bench_depth_width.PAGE.read_text() == render_depth_width.page(results)
