@@ -147,8 +147,11 @@ def chase(seed):
 
 def _net(task, **params):
     make = CellsClassifier if task == "classification" else CellsRegressor
-    return make(**{"n_heads": 2, "batch_size": 128, "max_epochs": 40, "learning_rate": 3e-3,
-                   "n_iter_no_change": 8, **params})  # fmt: skip
+    defaults = {
+        "n_heads": 2, "batch_size": 128, "max_epochs": 40, "learning_rate": 3e-3,
+        "early_stopping": True, "n_iter_no_change": 8,
+    }  # fmt: skip
+    return make(**{**defaults, **params})
 
 
 def table(name):

@@ -90,10 +90,10 @@ def one_cycle(progress):
 
 
 class BaseTransformer(BaseSelfAttention):
-    """What the estimators below share."""
+    """What the estimators below share; symbols are not numbers and have no bins."""
 
     def __init__(
-        self, *, d_model=64, n_heads=2, n_layers=3, max_epochs=60, batch_size=256,
+        self, *, n_bins=8, d_model=64, n_heads=2, n_layers=3, max_epochs=60, batch_size=256,
         learning_rate=2e-3, weight_decay=1e-2, early_stopping=False, validation_fraction=0.2,
         n_iter_no_change=15, device="cpu", dtype="float32", callbacks=None, verbose=0,
         random_state=None,
@@ -105,6 +105,7 @@ class BaseTransformer(BaseSelfAttention):
             n_iter_no_change=n_iter_no_change, device=device, dtype=dtype, callbacks=callbacks,
             verbose=verbose, random_state=random_state,
         )  # fmt: skip
+        self.n_bins = n_bins
 
     def _make_module(self):
         return Transformer(
@@ -156,21 +157,6 @@ class ChaseClassifier(SelfAttentionClassifierMixin, BaseTransformer):
 
 class BaseCells(BaseTransformer):
     """Cells of a table as tokens; numbers in bins."""
-
-    def __init__(
-        self, *, n_bins=8, d_model=64, n_heads=2, n_layers=3, max_epochs=60, batch_size=256,
-        learning_rate=2e-3, weight_decay=1e-2, early_stopping=True, validation_fraction=0.2,
-        n_iter_no_change=15, device="cpu", dtype="float32", callbacks=None, verbose=0,
-        random_state=None,
-    ):  # fmt: skip
-        super().__init__(
-            d_model=d_model, n_heads=n_heads, n_layers=n_layers, max_epochs=max_epochs,
-            batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
-            early_stopping=early_stopping, validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change, device=device, dtype=dtype, callbacks=callbacks,
-            verbose=verbose, random_state=random_state,
-        )  # fmt: skip
-        self.n_bins = n_bins
 
     def _make_tokens(self):
         return CellTokens(self.encoder_.n_categories_, self.d_model, self.n_bins)

@@ -313,7 +313,9 @@ def recommend_depth_width(
     while True:
         width = step * int(math.sqrt(n_params / (per_width2 * depth)) / step)
         while width and depth * params_per_layer(width, ffn_factor, ffn_glu) > n_params:
-            width -= step
+            width -= step  # the hidden layer's width was rounded up, or, next, down
+        while depth * params_per_layer(width + step, ffn_factor, ffn_glu) <= n_params:
+            width += step
         if width:
             break
         depth -= 1  # one layer fits, as was checked

@@ -95,7 +95,7 @@ def test_the_nets_of_the_tables_learn():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 3))
     X[::9, 1] = np.nan
-    net = CellsClassifier(d_model=16, n_layers=1, max_epochs=20, random_state=0)
+    net = CellsClassifier(d_model=16, n_layers=1, max_epochs=60, learning_rate=1e-2, random_state=0)
     assert net.fit(X, X[:, 0] > 0).score(X, X[:, 0] > 0) > 0.9
 
 
