@@ -5,12 +5,12 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-import pandas as pd
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import _yields_constant_splits
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .choosing import choose, curves_of
 from .counting import LayerCounter, shape_for_budget, sibling
 from .crossings import find_crossings, fit_law
 
@@ -235,6 +235,8 @@ class DepthWidthSearchCV(BaseSearchCV):
         """
         before = self.__dict__.copy()
         try:
+            for name in [name for name in before if name.endswith("_")]:
+                del self.__dict__[name]  # nothing of an earlier search stays beside this one
             self._rng = check_random_state(self.random_state)
             super().fit(X, y, **params)
             self._summarize()
@@ -400,18 +402,7 @@ class DepthWidthSearchCV(BaseSearchCV):
     def _select_best_index(self, refit, refit_metric, results):
         if callable(refit):
             return BaseSearchCV._select_best_index(refit, refit_metric, results)
-        rows = _last_rows(results)
-        mean = results[f"mean_test_{refit_metric}"][rows]
-        if not np.isfinite(mean).any():
-            return int(rows[0])
-        best = int(np.nanargmax(mean))
-        if self.select == "best":
-            return int(rows[best])
-        error = _standard_errors(_split_scores(results, refit_metric)[rows])
-        near = rows[mean >= mean[best] - np.nan_to_num(error[best])]
-        if self.select == "cheapest":
-            return int(near[results["mean_fit_time"][near].argmin()])
-        return int(min(near, key=lambda i: (results["budget"][i], results["depth"][i])))
+        return choose(results, refit_metric, self.select)
 
     def _summarize(self):
         results = self.cv_results_
@@ -419,45 +410,13 @@ class DepthWidthSearchCV(BaseSearchCV):
         if f"mean_test_{metric}" not in results:  # several, and none named: the first
             names = [name for name in results if name.startswith("mean_test_")]
             metric = names[0].removeprefix("mean_test_")
-        rows = _last_rows(results)
-        scores = _split_scores(results, metric)[rows]
-        curves = pd.DataFrame(
-            {
-                **{name: results[name][rows] for name in ("depth", "width", "budget", "n_params")},
-                "score": scores.mean(axis=1),
-                "std": scores.std(axis=1),
-                "se": _standard_errors(scores),
-                "n_splits": scores.shape[1],
-                "fit_time": results["mean_fit_time"][rows],
-            }
-        )
+        self.curves_, scores = curves_of(results, metric)
         is_known = np.isfinite(scores).all(axis=1)
-        measured, scores = curves[is_known].reset_index(drop=True), scores[is_known]
-        self.curves_ = curves
+        measured = self.curves_[is_known].reset_index(drop=True)
         best = measured.groupby("budget")["score"].idxmax()
         self.frontier_ = measured.loc[best].reset_index(drop=True)
-        self.crossings_ = find_crossings(measured, scores, self.n_bootstrap, self._rng)
+        self.crossings_ = find_crossings(measured, scores[is_known], self.n_bootstrap, self._rng)
         self.law_ = fit_law(self.crossings_)
         if hasattr(self, "best_index_"):
             self.best_depth_ = int(results["depth"][self.best_index_])
             self.best_width_ = int(results["width"][self.best_index_])
-
-
-def _last_rows(results):
-    """Return the rows that were trained in full."""
-    if "iter" not in results:
-        return np.arange(len(results["params"]))
-    return np.flatnonzero(results["iter"] == results["iter"].max())
-
-
-def _split_scores(results, metric):
-    """Return the scores of all rows, (n_shapes, n_splits)."""
-    end = f"_test_{metric}"
-    n_splits = sum(name.startswith("split") and name.endswith(end) for name in results)
-    return np.stack([results[f"split{i}{end}"] for i in range(n_splits)], axis=1)
-
-
-def _standard_errors(scores):
-    if scores.shape[1] < 2:
-        return np.full(len(scores), np.nan)
-    return scores.std(axis=1, ddof=1) / math.sqrt(scores.shape[1])
