@@ -64,7 +64,8 @@ sphinx_gallery_conf = {
 
 def skip_inherited(app, what, name, obj, skip, options):
     """Leave out what scikit-learn documents itself (get_params, metadata routing, ...)."""
-    if str(getattr(obj, "__module__", "")).startswith(("sklearn.", "skorch.")):
+    function = obj.fget if isinstance(obj, property) else obj
+    if str(getattr(function, "__module__", "")).startswith(("sklearn.", "skorch.")):
         return True
     return skip
 

@@ -101,9 +101,22 @@ class DepthWidthSearchCV(BaseSearchCV):
         a_error, b_error; None for fewer than three crossings.
     best_depth_, best_width_ : int
         The shape selected.
-    best_estimator_, best_params_, best_score_, best_index_, n_splits_, scorer_, refit_time_, \
-            multimetric_, n_features_in_, feature_names_in_, classes_
-        As in scikit-learn.
+    best_estimator_ : estimator
+        The selected shape, fitted on all rows; with `refit` only.
+    best_params_ : dict
+        Its depth and width, and with halving its epochs, by parameter name.
+    best_score_ : float
+        Its mean score.
+    best_index_ : int
+        Its row of `cv_results_`.
+    n_splits_ : int
+        Splits of a cross-validation.
+    scorer_ : callable or dict
+        What scored.
+    refit_time_ : float
+        Seconds of the last fit.
+    multimetric_ : bool
+        Whether there were several metrics.
 
     See Also
     --------

@@ -119,11 +119,10 @@ def separation_rank(
     tol : float, default=1e-6
         Count singular values above this share of the largest, or above the noise floor if that
         is higher.
-    response_method : {"auto", "predict", "decision_function", "predict_proba", "transform"}, \
-            default="auto"
-        What to look at. "auto" is `predict` of regressors, and the logit of classifiers:
-        `decision_function`, or the log odds of `predict_proba`. Hard labels would only show
-        where they jump.
+    response_method : str, default="auto"
+        The method to look at: "predict", "decision_function", "predict_proba" (its log odds),
+        "transform", or "auto": `predict` of regressors and the logit of classifiers, from
+        `decision_function` or else `predict_proba`. Hard labels would only show where they jump.
     output : int, default=None
         Which class or output, where there are several; the last by default.
     n_partitions : int, default=1
