@@ -103,6 +103,7 @@ def wine():
         "guide/distributional.rst",
         "guide/npt.rst",
         "guide/npt_pretrained.rst",
+        "guide/time_events.rst",
         "guide/transport.rst",
     ],
 )
