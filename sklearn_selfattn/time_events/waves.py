@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 NOISE = 0.2  # of the steps between quantiles that frequencies are drawn at
 
 
@@ -32,8 +31,8 @@ class Waves(nn.Module):
     family : {"bochner", "bochner_normal", "bochner_icdf", "mercer"}, default="bochner"
         "bochner": frequencies are free. "bochner_normal": each is drawn from a normal with learnt
         mean and spread; its mean when predicting. "bochner_icdf": drawn near even steps of a
-        learnt quantile function; its values at the steps when predicting. "mercer": harmonics of each period, each
-        with a learnt weight.
+        learnt quantile function; its values at the steps when predicting. "mercer": harmonics
+        of each period, each with a learnt weight.
     degree : int, default=3
         Number of harmonics, for "mercer".
     learn : bool, default=True
