@@ -15,9 +15,10 @@ from ..core.maps import AttentionMaps
 from ..core.training import TensorBatches, weighted_row_loss
 from .histories import EventCoder, Histories, HistoryBatches
 from .module import N_BINS, WAVES, EventTokens, GridTokens, TimeEventNet
-from .sequences import EventSequences, wide_channels
+from .sequences import EventSequences
 from .spectra import DAY, WEEK, YEAR, find_periods, period_seeds
 from .waves import SummedMercer, Time2Vec, Waves
+from .wide import wide_channels
 
 ENCODINGS = (*WAVES, "mercer_summed", "time2vec", "positional", "none")
 STEPS_PER_EPOCH = 3  # at least: few rows are passed over several times

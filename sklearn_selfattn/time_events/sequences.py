@@ -1,61 +1,12 @@
 """EventSequences: many histories of events of different lengths, as one thing that can be split."""
 
-import re
-from dataclasses import dataclass, replace
-
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from .times import TimeAxis, read_times
-
-
-@dataclass(frozen=True)
-class EventBuffer:
-    """All events, sequence after sequence; windows on them share it.
-
-    Parameters
-    ----------
-    offsets : ndarray of int64 of shape (n_sequences + 1,)
-        Where each sequence begins and the last one ends.
-    times : ndarray of shape (n_events,)
-        Kept times, rising within a sequence.
-    codes : ndarray of int32 of shape (n_events,), or None
-        Positions in `type_names`; -1 for a missing type. None where events have no type.
-    type_names : ndarray of object
-        What types are called.
-    values : ndarray of float64 of shape (n_events, n_values)
-        Numbers that come with each event; NaN where missing.
-    axis : TimeAxis
-        What the times are.
-    ids : ndarray of shape (n_sequences,)
-        What sequences are called.
-    names : dict
-        Names of the columns: "id", "time", "type" and, a list, "values".
-    """
-
-    offsets: np.ndarray
-    times: np.ndarray
-    codes: np.ndarray | None
-    type_names: np.ndarray
-    values: np.ndarray
-    axis: TimeAxis
-    ids: np.ndarray
-    names: dict
-
-    def select(self, kept):
-        """Return the buffer of some sequences only."""
-        lengths = np.diff(self.offsets)[kept]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        events = np.repeat(self.offsets[:-1][kept] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return replace(
-            self,
-            offsets=offsets,
-            times=self.times[events],
-            codes=None if self.codes is None else self.codes[events],
-            values=self.values[events],
-            ids=self.ids[kept],
-        )
+from .buffer import EventBuffer, factorize, named, no_names
+from .times import read_times
+from .wide import read_wide
 
 
 class EventSequences:
@@ -175,7 +126,7 @@ class EventSequences:
         sequence, ids = pd.factorize(frame[id_col])
         if (sequence < 0).any():
             raise ValueError(f"Column {id_col!r} is missing at row {int((sequence < 0).argmax())}.")
-        codes, type_names = _factorize(frame[type_col]) if type_col else (None, _no_names())
+        codes, type_names = factorize(frame[type_col]) if type_col else (None, no_names())
         values = _numbers(frame, value_cols)
         later = sequence[1:] > sequence[:-1]
         if not (later | ((sequence[1:] == sequence[:-1]) & (times[1:] >= times[:-1]))).all():
@@ -236,10 +187,10 @@ class EventSequences:
         for name, given in (("types", types), ("values", values)):
             if given is not None and [len(part) for part in given] != lengths.tolist():
                 raise ValueError(f"{name} and times have different lengths.")
-        codes, type_names = None, _no_names()
+        codes, type_names = None, no_names()
         if types is not None:
             listed = [item for part in types for item in np.asarray(part).tolist()]
-            codes, type_names = _factorize(pd.Series(listed, dtype=object).infer_objects())
+            codes, type_names = factorize(pd.Series(listed, dtype=object).infer_objects())
         table = np.empty((len(kept), 0))
         if values is not None and len(kept):
             table = np.concatenate([_columns(part) for part in values if len(part)])
@@ -288,57 +239,9 @@ class EventSequences:
             Columns that do not fit the layout, a missing time between events, or a type or value
             without a time; the message names the row.
         """
-        channels = wide_channels(X)
-        if channels is None:
-            raise ValueError(
-                "The columns do not follow the layout: expected time__-L, ..., time__-1 and for "
-                f"other channels as many, got {list(X.columns)}."
-            )
-        n_slots, others = channels
-        grid = X[[f"time__-{k}" for k in range(n_slots, 0, -1)]]
-        present = grid.notna().to_numpy()
-        if (present[:, :-1] & ~present[:, 1:]).any():
-            row = int((present[:, :-1] & ~present[:, 1:]).any(axis=1).argmax())
-            raise ValueError(f"Row {row} misses a time between events: histories end at slot -1.")
-        for name in others:
-            table = X[[f"{name}__-{k}" for k in range(n_slots, 0, -1)]].notna().to_numpy()
-            if (table & ~present).any():
-                row = int((table & ~present).any(axis=1).argmax())
-                raise ValueError(f"Row {row} has a {name} without a time.")
-        flat = pd.concat([grid[column] for column in grid], ignore_index=True)
-        flat = flat.to_numpy() if flat.dtype == object else flat
-        position = np.flatnonzero(present.T.ravel())  # column after column
-        order = position[np.argsort(position % len(X), kind="stable")]
-        lengths = present.sum(axis=1)
-        kept, axis = read_times(pd.Series(flat).iloc[order].reset_index(drop=True), unit=unit)
-        sequence = np.repeat(np.arange(len(X)), lengths)
-        unsorted = (kept[1:] < kept[:-1]) & (sequence[1:] == sequence[:-1])
-        if unsorted.any():
-            raise ValueError(f"Times of row {sequence[1:][unsorted][0]} are not sorted.")
-
-        def channel(name):
-            columns = [X[f"{name}__-{k}"] for k in range(n_slots, 0, -1)]
-            return pd.concat(columns, ignore_index=True).iloc[order]
-
-        codes, type_names = None, _no_names()
-        if "type" in others:
-            codes, type_names = _factorize(channel("type"))
-        value_names = [name for name in others if name != "type"]
-        values = np.empty((len(kept), 0))
-        if value_names:
-            values = np.stack([channel(name).to_numpy(np.float64) for name in value_names], axis=1)
-        names = {"id": "row", "time": "time", "type": "type" if codes is not None else None,
-                 "values": value_names}  # fmt: skip
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        events = EventBuffer(
-            offsets, kept, codes, type_names, values, axis, np.arange(len(X)), names
-        )
-        static = [name for name in X.columns if str(name).startswith("static__")]
-        fixed = X[static].to_numpy(np.float64) if static else None
-        made = cls._whole(events, fixed, [name[len("static__") :] for name in static])
-        if "query_time" in X.columns:
-            made.query_times, query_axis = read_times(X["query_time"], unit=unit, name="query_time")
-            axis.check_same(query_axis, "query_time")
+        events, static, static_names, query_times = read_wide(X, unit)
+        made = cls._whole(events, static, static_names)
+        made.query_times = query_times
         return made
 
     @classmethod
@@ -451,7 +354,7 @@ class EventSequences:
         names, events = self.events.names, self.events
         frame = {names["time"]: events.axis.restore(events.times[part])}
         if events.codes is not None:
-            frame[names["type"]] = _named(events, part)
+            frame[names["type"]] = named(events, part)
         frame |= dict(zip(names["values"], events.values[part].T, strict=True))
         return pd.DataFrame(frame)
 
@@ -470,7 +373,7 @@ class EventSequences:
             names["time"]: events.axis.restore(events.times[index]),
         }
         if events.codes is not None:
-            frame[names["type"]] = _named(events, index)
+            frame[names["type"]] = named(events, index)
         frame |= dict(zip(names["values"], events.values[index].T, strict=True))
         for j, name in enumerate(self.static_names):
             frame[name] = np.repeat(self.static[:, j], self.lengths)
@@ -505,7 +408,7 @@ class EventSequences:
             frame[f"time__-{k}"] = times.where(present[:, j])
         if events.codes is not None:
             for j, k in enumerate(slots):
-                types = pd.Series(_named(events, index[:, j]))
+                types = pd.Series(named(events, index[:, j]))
                 frame[f"type__-{k}"] = types.where(present[:, j])
         for v, name in enumerate(names["values"]):
             for j, k in enumerate(slots):
@@ -522,38 +425,6 @@ class EventSequences:
         lengths = self.lengths
         first = np.cumsum(lengths) - lengths
         return np.repeat(self.start - first, lengths) + np.arange(lengths.sum())
-
-
-def wide_channels(X):
-    """Return slots and channels of a wide frame; None where its columns are no such layout."""
-    found = {}
-    for name in map(str, X.columns):
-        match = re.fullmatch(r"(.+)__-(\d+)", name)
-        if match:
-            found.setdefault(match[1], set()).add(int(match[2]))
-        elif name != "query_time" and not name.startswith("static__"):
-            return None
-    if "time" not in found:
-        return None
-    n_slots = max(found["time"])
-    if any(slots != set(range(1, n_slots + 1)) for slots in found.values()):
-        return None
-    return n_slots, [name for name in found if name != "time"]
-
-
-def _factorize(series):
-    codes, names = pd.factorize(series, sort=True)
-    return codes.astype(np.int32), np.asarray(names, dtype=object)
-
-
-def _named(events, index):
-    names = np.append(events.type_names, np.array([None], dtype=object))
-    named = names[events.codes[index]]  # -1 is the last
-    return pd.Series(named, dtype=object).infer_objects().to_numpy()
-
-
-def _no_names():
-    return np.empty(0, dtype=object)
 
 
 def _numbers(frame, columns):
