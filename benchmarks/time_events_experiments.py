@@ -347,6 +347,11 @@ def speed(seed):
             prefix_training=shared, early_stopping=False, max_epochs=1, random_state=seed
         )
         found[f"shared {shared}"] = cpu(lambda model=model: model.fit(X, y))[1]
+    for n in (1000, 2000, 4000):
+        X = EventSequences.from_lists(list(rng.exponential(size=(n, 32)).cumsum(axis=1)))
+        model = TimeEventRegressor(early_stopping=False, max_epochs=2, random_state=seed)
+        y = rng.normal(size=n)
+        found[f"rows {n}"] = cpu(lambda model=model, X=X, y=y: model.fit(X, y))[1]
     return found
 
 

@@ -149,6 +149,9 @@ def _add_cost(records, mean, add):
                     "<= 1.25")  # fmt: skip
         add("cost", "64 events: one pass for all prefixes, share of the time of windows",
             mean("speed", "shared True") / mean("speed", "shared False"))  # fmt: skip
+        for n in (2000, 4000):
+            add("cost", f"{n} histories of 32 events: time of a fit over that of 1000",
+                mean("speed", f"rows {n}") / mean("speed", "rows 1000"))  # fmt: skip
     if seeds_of(records, "reading"):
         for how in ("sorted", "shuffled"):
             add("cost", f"from_frame, 1.7 million rows, {how}: CPU seconds",

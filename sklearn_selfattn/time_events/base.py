@@ -202,7 +202,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
                 coder.n_types, coder.n_numbers, coder.n_query_numbers, coder.n_scaled,
                 self.d_model, self._make_map(self._clock_periods),
             )  # fmt: skip
-            n_places = self.max_len if self.time_encoding == "positional" else 0
+            n_places = self.max_len_ if self.time_encoding == "positional" else 0
         else:
             grid = torch.tensor(self._grid, dtype=torch.float64)
             tokens = GridTokens(grid, self.encoder_.n_categories_, self.d_model)
@@ -261,6 +261,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
 
         loss = weighted_row_loss(criterion)
         if self._takes_events:
+            self.max_len_ = self.max_len
             shared = self._shares_passes(X)
             options = {"max_len": self.max_len, "device": device, "dtype": dtype}
             edges = self._coder.edges(X[train_rows], N_BINS)
@@ -329,7 +330,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             return self._forward_rows(rows, method)
         parameter = next(self.module_.parameters())
         histories = Histories(
-            rows, self._coder, max_len=self._fitted_with["max_len"], device=parameter.device,
+            rows, self._coder, max_len=self.max_len_, device=parameter.device,
             dtype=parameter.dtype, unknown=self.handle_unknown,
         )  # fmt: skip
         found, order = [], []
@@ -374,7 +375,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
         with torch.inference_mode():
             if self._takes_events:
                 histories = Histories(
-                    rows, self._coder, max_len=self._fitted_with["max_len"],
+                    rows, self._coder, max_len=self.max_len_,
                     device=parameter.device, dtype=parameter.dtype,
                 )  # fmt: skip
                 batch, _ = histories.batch(torch.arange(len(rows), device=parameter.device))

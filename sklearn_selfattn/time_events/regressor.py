@@ -128,6 +128,8 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
         What the clock counts from; of histories only.
     event_types_ : ndarray
         Types of events that were seen; of histories only.
+    max_len_ : int
+        The most events that are looked at; of histories only.
     module_ : torch.nn.Module
         The trained net.
     history_ : list of dict
