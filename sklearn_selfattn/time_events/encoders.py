@@ -26,12 +26,11 @@ class BochnerTimeEncoder(TimeEncoder):
     ----------
     n_frequencies : int, default=16
         Number of frequencies for each column; two features each.
-    distribution : {"nonparametric", "normal", "laplace", "cauchy"} or object, \
-            default="nonparametric"
+    distribution : str or object, default="nonparametric"
         The spectral distribution. "nonparametric": the frequencies themselves are chosen, by
-        `frequency_init`. The other names draw from a fixed family. An object with a method `ppf`,
-        such as a frozen distribution of :mod:`scipy.stats`, is the inverse of any cumulative
-        distribution.
+        `frequency_init`. "normal", "laplace", "cauchy" draw from a fixed family. An object with a
+        method `ppf`, such as a frozen distribution of :mod:`scipy.stats`, is the inverse of any
+        cumulative distribution.
     scale : float or "auto", default="auto"
         Scale of a fixed family, in radians per unit of time; "auto" is one over the median
         distance of two times.

@@ -14,9 +14,9 @@ def paper_preset(encoding="mercer"):
 
     Parameters
     ----------
-    encoding : {"bochner", "bochner_normal", "bochner_icdf", "mercer", "mercer_summed"}, \
-            default="mercer"
-        Which of the paper's maps; "bochner" is its non-parametric one.
+    encoding : str, default="mercer"
+        Which of the paper's maps: "bochner" (its non-parametric one), "bochner_normal",
+        "bochner_icdf", "mercer" or "mercer_summed".
 
     Returns
     -------
