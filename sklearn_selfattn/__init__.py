@@ -39,6 +39,17 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .npt import NPTAttentionDisplay as NPTAttentionDisplay
     from .npt import NPTClassifier as NPTClassifier
     from .npt import NPTRegressor as NPTRegressor
+    from .time_events import AttentionByLagDisplay as AttentionByLagDisplay
+    from .time_events import BochnerTimeEncoder as BochnerTimeEncoder
+    from .time_events import EventSequences as EventSequences
+    from .time_events import MercerTimeEncoder as MercerTimeEncoder
+    from .time_events import Time2VecEncoder as Time2VecEncoder
+    from .time_events import TimeEventClassifier as TimeEventClassifier
+    from .time_events import TimeEventRegressor as TimeEventRegressor
+    from .time_events import TimeKernelDisplay as TimeKernelDisplay
+    from .time_events import TimeSpectrumDisplay as TimeSpectrumDisplay
+    from .time_events import TimeToEventCalibrationDisplay as TimeToEventCalibrationDisplay
+    from .time_events import make_event_windows as make_event_windows
     from .transport import OTMapDisplay as OTMapDisplay
     from .transport import OTTabularClassifier as OTTabularClassifier
     from .transport import OTTrainingDisplay as OTTrainingDisplay
@@ -49,8 +60,10 @@ __version__ = "0.1.0.dev0"
 # Public name -> the module of this package that defines it.
 _HOMES = {
     "AlphaPathDisplay": "causal",
+    "AttentionByLagDisplay": "time_events",
     "AttentionCausalDiscovery": "causal",
     "AttentionMaps": "core.maps",
+    "BochnerTimeEncoder": "time_events",
     "CITestCountDisplay": "causal",
     "CLEANNExplainer": "causal",
     "ContextRelianceDisplay": "npt",
@@ -58,9 +71,11 @@ _HOMES = {
     "DepthWidthDisplay": "depth_width",
     "DepthWidthSearchCV": "depth_width",
     "DistributionalProjectionVectorizer": "distributional",
+    "EventSequences": "time_events",
     "ExplanationDisplay": "causal",
     "HFAttention": "causal",
     "InterventionDisplay": "npt",
+    "MercerTimeEncoder": "time_events",
     "NPTAttentionDisplay": "npt",
     "NPTClassifier": "npt",
     "NPTRegressor": "npt",
@@ -76,8 +91,15 @@ _HOMES = {
     "SeparationRankDisplay": "depth_width",
     "SpectrumDisplay": "distributional",
     "SubsetSearchExplainer": "causal",
+    "Time2VecEncoder": "time_events",
+    "TimeEventClassifier": "time_events",
+    "TimeEventRegressor": "time_events",
+    "TimeKernelDisplay": "time_events",
+    "TimeSpectrumDisplay": "time_events",
+    "TimeToEventCalibrationDisplay": "time_events",
     "TrainingHistoryDisplay": "core.display",
     "WordNeighborsDisplay": "distributional",
+    "make_event_windows": "time_events",
     "recommend_depth_width": "depth_width",
     "separation_rank": "depth_width",
 }

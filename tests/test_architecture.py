@@ -23,7 +23,7 @@ ROOMS = [
 TORCH_ONLY = [
     path
     for path in SOURCES
-    if path.name == "module.py"
+    if path.name in ("module.py", "waves.py")
     or path.relative_to(PACKAGE).as_posix() in ("core/attention.py", "core/tokens.py")
 ]
 # Torch and numpy only: pretraining runs where nothing else is installed.

@@ -104,6 +104,7 @@ def wine():
         "guide/distributional.rst",
         "guide/npt.rst",
         "guide/npt_pretrained.rst",
+        "guide/time_events.rst",
         "guide/transport.rst",
     ],
 )
