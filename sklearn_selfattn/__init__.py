@@ -33,6 +33,11 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .npt import NPTAttentionDisplay as NPTAttentionDisplay
     from .npt import NPTClassifier as NPTClassifier
     from .npt import NPTRegressor as NPTRegressor
+    from .primal import AsymmetricKSVD as AsymmetricKSVD
+    from .primal import AttentionSpectrumDisplay as AttentionSpectrumDisplay
+    from .primal import PrimalAttentionClassifier as PrimalAttentionClassifier
+    from .primal import PrimalAttentionRegressor as PrimalAttentionRegressor
+    from .primal import attention_spectrum as attention_spectrum
     from .transport import OTMapDisplay as OTMapDisplay
     from .transport import OTTabularClassifier as OTTabularClassifier
     from .transport import OTTrainingDisplay as OTTrainingDisplay
@@ -43,8 +48,10 @@ __version__ = "0.1.0.dev0"
 # Public name -> the module of this package that defines it.
 _HOMES = {
     "AlphaPathDisplay": "causal",
+    "AsymmetricKSVD": "primal",
     "AttentionCausalDiscovery": "causal",
     "AttentionMaps": "core.maps",
+    "AttentionSpectrumDisplay": "primal",
     "CITestCountDisplay": "causal",
     "CLEANNExplainer": "causal",
     "ContextRelianceDisplay": "npt",
@@ -63,11 +70,14 @@ _HOMES = {
     "OTTrainingMonitor": "transport",
     "PAGDiscovery": "causal",
     "PAGDisplay": "causal",
+    "PrimalAttentionClassifier": "primal",
+    "PrimalAttentionRegressor": "primal",
     "SentenceAttentionDisplay": "distributional",
     "SpectrumDisplay": "distributional",
     "SubsetSearchExplainer": "causal",
     "TrainingHistoryDisplay": "core.display",
     "WordNeighborsDisplay": "distributional",
+    "attention_spectrum": "primal",
 }
 
 __all__ = ["__version__", *_HOMES]

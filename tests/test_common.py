@@ -31,7 +31,13 @@ from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_selfattn import NPTClassifier, NPTRegressor, OTTabularClassifier
+from sklearn_selfattn import (
+    NPTClassifier,
+    NPTRegressor,
+    OTTabularClassifier,
+    PrimalAttentionClassifier,
+    PrimalAttentionRegressor,
+)
 from tests.core.toy import (
     TableTransformerClassifier,
     TableTransformerRegressor,
@@ -49,6 +55,9 @@ OT = {
     "hidden_layer_sizes": (16,), "n_estimators": 2, "n_draws": 1, "max_epochs": 8,
     "learning_rate": 2e-2,
 }  # fmt: skip
+PRIMAL = {
+    "n_estimators": 2, "d_model": 8, "n_layers": 1, "max_epochs": 15, "learning_rate": 2e-2,
+}  # fmt: skip
 ESTIMATORS = {
     TableTransformerClassifier: TOY,
     TableTransformerRegressor: TOY,
@@ -56,6 +65,8 @@ ESTIMATORS = {
     NPTClassifier: NPT,
     NPTRegressor: NPT,
     OTTabularClassifier: OT,
+    PrimalAttentionClassifier: PRIMAL,
+    PrimalAttentionRegressor: PRIMAL,
 }
 
 EXTRA_CHECKS = [

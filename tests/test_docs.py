@@ -103,6 +103,7 @@ def wine():
         "guide/distributional.rst",
         "guide/npt.rst",
         "guide/npt_pretrained.rst",
+        "guide/primal.rst",
         "guide/transport.rst",
     ],
 )
