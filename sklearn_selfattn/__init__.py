@@ -39,6 +39,11 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .npt import NPTAttentionDisplay as NPTAttentionDisplay
     from .npt import NPTClassifier as NPTClassifier
     from .npt import NPTRegressor as NPTRegressor
+    from .primal import AsymmetricKSVD as AsymmetricKSVD
+    from .primal import AttentionSpectrumDisplay as AttentionSpectrumDisplay
+    from .primal import PrimalAttentionClassifier as PrimalAttentionClassifier
+    from .primal import PrimalAttentionRegressor as PrimalAttentionRegressor
+    from .primal import attention_spectrum as attention_spectrum
     from .time_events import AttentionByLagDisplay as AttentionByLagDisplay
     from .time_events import BochnerTimeEncoder as BochnerTimeEncoder
     from .time_events import EventSequences as EventSequences
@@ -60,9 +65,11 @@ __version__ = "0.1.0.dev0"
 # Public name -> the module of this package that defines it.
 _HOMES = {
     "AlphaPathDisplay": "causal",
+    "AsymmetricKSVD": "primal",
     "AttentionByLagDisplay": "time_events",
     "AttentionCausalDiscovery": "causal",
     "AttentionMaps": "core.maps",
+    "AttentionSpectrumDisplay": "primal",
     "BochnerTimeEncoder": "time_events",
     "CITestCountDisplay": "causal",
     "CLEANNExplainer": "causal",
@@ -86,6 +93,8 @@ _HOMES = {
     "OTTrainingMonitor": "transport",
     "PAGDiscovery": "causal",
     "PAGDisplay": "causal",
+    "PrimalAttentionClassifier": "primal",
+    "PrimalAttentionRegressor": "primal",
     "SentenceAttentionDisplay": "distributional",
     "SeparationBoundsDisplay": "depth_width",
     "SeparationRankDisplay": "depth_width",
@@ -99,6 +108,7 @@ _HOMES = {
     "TimeToEventCalibrationDisplay": "time_events",
     "TrainingHistoryDisplay": "core.display",
     "WordNeighborsDisplay": "distributional",
+    "attention_spectrum": "primal",
     "make_event_windows": "time_events",
     "recommend_depth_width": "depth_width",
     "separation_rank": "depth_width",

@@ -35,6 +35,8 @@ from sklearn_selfattn import (
     NPTClassifier,
     NPTRegressor,
     OTTabularClassifier,
+    PrimalAttentionClassifier,
+    PrimalAttentionRegressor,
     TimeEventClassifier,
     TimeEventRegressor,
 )
@@ -59,6 +61,9 @@ TIME = {
     "d_model": 8, "n_heads": 2, "n_frequencies": 4, "feed_forward_dim": 16, "dropout": 0.0,
     "max_epochs": 10, "learning_rate": 3e-2,
 }  # fmt: skip
+PRIMAL = {
+    "n_estimators": 2, "d_model": 8, "n_layers": 1, "max_epochs": 15, "learning_rate": 2e-2,
+}  # fmt: skip
 ESTIMATORS = {
     TableTransformerClassifier: TOY,
     TableTransformerRegressor: TOY,
@@ -68,6 +73,8 @@ ESTIMATORS = {
     OTTabularClassifier: OT,
     TimeEventClassifier: TIME,
     TimeEventRegressor: TIME,
+    PrimalAttentionClassifier: PRIMAL,
+    PrimalAttentionRegressor: PRIMAL,
 }
 
 EXTRA_CHECKS = [

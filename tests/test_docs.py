@@ -105,6 +105,7 @@ def wine():
         "guide/npt.rst",
         "guide/npt_pretrained.rst",
         "guide/time_events.rst",
+        "guide/primal.rst",
         "guide/transport.rst",
     ],
 )
