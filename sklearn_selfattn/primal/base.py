@@ -318,7 +318,9 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
         if self.batch_size != "auto":
             return self.batch_size
         share, smallest, largest = BATCH_SIZES["table" if self._is_table else "series"]
-        return int(np.clip(n_rows // share, smallest, largest))
+        # what a step keeps for its gradients grows with the tokens: some hundred MB at most
+        fitting = 8 * TOKENS_AT_ONCE // (self.n_estimators * self.n_timesteps_in_)
+        return max(1, min(int(np.clip(n_rows // share, smallest, largest)), fitting))
 
     def _resolve_dtype(self, n_rows):
         return torch.float32 if self.dtype == "auto" else getattr(torch, self.dtype)

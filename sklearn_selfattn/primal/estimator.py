@@ -121,7 +121,7 @@ class PrimalAttentionClassifier(SelfAttentionClassifierMixin, BasePrimalAttentio
         another, shorter training.
     batch_size : int or "auto", default="auto"
         The most rows in one step. "auto" takes an eighth of the series, between 16 and 128, or a
-        quarter of the rows of a table, between 64 and 128.
+        quarter of the rows of a table, between 64 and 128; fewer where they are very long.
     learning_rate : float, default=2e-3
         Largest step size.
     weight_decay : float, default=0.01
@@ -405,7 +405,7 @@ class PrimalAttentionRegressor(SelfAttentionRegressorMixin, BasePrimalAttention)
         another, shorter training.
     batch_size : int or "auto", default="auto"
         The most rows in one step. "auto" takes an eighth of the series, between 16 and 128, or a
-        quarter of the rows of a table, between 64 and 128.
+        quarter of the rows of a table, between 64 and 128; fewer where they are very long.
     learning_rate : float, default=2e-3
         Largest step size.
     weight_decay : float, default=0.01

@@ -257,3 +257,14 @@ def test_refit_on_another_kind_forgets_the_first():
     assert list(model.feature_names_in_) == ["a", "b", "c"]
     model.fit(X, y)
     assert not hasattr(model, "feature_names_in_")
+
+
+def test_a_step_takes_fewer_series_where_they_are_long():
+    X, y = rhythms(40)
+    model = small(max_epochs=1).fit(X, y)
+    sizes = {}
+    for n_steps in (24, 4096, 16384, 10**6):
+        model.n_timesteps_in_ = n_steps
+        sizes[n_steps] = model._resolve_batch_size(1000)
+    assert sizes == {24: 125, 4096: 64, 16384: 16, 10**6: 1}
+    assert model.set_params(batch_size=7)._resolve_batch_size(1000) == 7
