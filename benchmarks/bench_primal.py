@@ -9,9 +9,10 @@ Whatever is not there yet for the present defaults, three seeds::
 
     python benchmarks/bench_primal.py
 
-Some experiments, some seeds::
+Some experiments, some seeds; better one experiment for each process, because PyTorch was seen to
+take ten times as long in a process in which the compiled MiniRocket had run before::
 
-    python benchmarks/bench_primal.py xor speed --seeds 2
+    python benchmarks/bench_primal.py "series Libras" --seeds 2
 
 Only the page, from the results at hand::
 

@@ -221,12 +221,11 @@ class PrimalAttentionClassifier(SelfAttentionClassifierMixin, BasePrimalAttentio
 
     @guarded_fit
     def fit(self, X, y):
-        r"""Train on series or a table.
+        """Train on series or a table.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_channels, n_steps), list of 2-D arrays, or \
-                array-like or frame of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_channels, n_steps), list of 2-D arrays, or table
             Series, of any lengths as a list or padded with NaN; or a table.
         y : array-like of shape (n_samples,)
             The labels. A single class is accepted, and predicted.
@@ -479,12 +478,11 @@ class PrimalAttentionRegressor(SelfAttentionRegressorMixin, BasePrimalAttention)
 
     @guarded_fit
     def fit(self, X, y):
-        r"""Train on series or a table.
+        """Train on series or a table.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_channels, n_steps), list of 2-D arrays, or \
-                array-like or frame of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_channels, n_steps), list of 2-D arrays, or table
             Series, of any lengths as a list or padded with NaN; or a table.
         y : array-like of shape (n_samples,)
             The target.

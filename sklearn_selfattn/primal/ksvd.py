@@ -51,12 +51,12 @@ class AsymmetricKSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     Attributes
     ----------
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (n_pairs,)
         Singular values of the kernel matrix of all training rows; estimates, where there are
         fewer landmarks.
-    left_vectors_, right_vectors_ : ndarray of shape (n_landmarks_, n_components_)
+    left_vectors_, right_vectors_ : ndarray of shape (n_kept, n_pairs)
         Singular vectors of the landmarks' kernel matrix.
-    landmarks_ : ndarray of shape (n_landmarks_, n_features)
+    landmarks_ : ndarray of shape (n_kept, n_features)
         The training rows that are kept; None for a precomputed kernel.
     n_components_ : int
         Number of pairs: `n_components`, or the number of landmarks if that is less.
