@@ -94,7 +94,8 @@ def page(results):
         "probabilities), on zero-padded series where lengths differ, compiled before it is timed; "
         "ExtraTrees and ridge see the steps side by side. Times of attention are the least of many "
         "calls taken in turns, width 64, 2 heads, rank 20; the core has queries, keys and values "
-        "given, softmax is PyTorch's own kernel. The machine was shared: read ratios, not seconds.\n"
+        "given, softmax is PyTorch's own kernel. The machine was shared: read ratios, not "
+        "seconds.\n"
     )
     runs = [f"{name}: {len(numbers_of(records, name))}"
             for name in dict.fromkeys(r["experiment"] for r in records)]  # fmt: skip
