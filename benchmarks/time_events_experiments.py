@@ -311,8 +311,8 @@ def mortality(seed):
     boosted = hgb_classifier(seed).fit(aggregates[train], y[train])
     known = boosted.predict_proba(aggregates[test])[:, 1]
     model = TimeEventClassifier(
-        max_len=512, d_model=64, n_heads=8, dropout=0.2, max_epochs=12, batch_size=64,
-        learning_rate=2e-3, random_state=seed,
+        max_len=1500, d_model=64, n_heads=8, dropout=0.3, max_epochs=12, batch_size=64,
+        learning_rate=2e-3, weight_decay=1e-2, random_state=seed,
     )  # fmt: skip
     _, seconds = cpu(lambda: model.fit(X[train], y[train]))
     ours = model.predict_proba(X[test])[:, 1]
