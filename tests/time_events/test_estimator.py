@@ -189,6 +189,7 @@ def test_rows_are_predicted_alike_in_any_company():
     np.testing.assert_allclose(model.predict(X[[7]]), together[[7]], rtol=1e-10)
     again = TimeEventRegressor(**FAST).fit(X, y)
     np.testing.assert_array_equal(again.predict(X), together)  # bit by bit
+    np.testing.assert_array_equal(model.set_params(max_len=2).predict(X), together)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
