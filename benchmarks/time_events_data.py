@@ -152,7 +152,7 @@ def icu():
     died = read("icu2012_set_a_outcomes").set_index("stay")["died"]
     X, y, *_ = make_event_windows(
         log.dropna(), "stay", "minute", "parameter", ["value"], target="label", labels=died,
-        unit="min", max_len=512,
+        unit="min", max_len=1500,
     )  # fmt: skip
     return X, y
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.special import log_ndtr, logsumexp, ndtr
+from scipy.special import ndtr
 
 N_COMPONENTS = 8
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
@@ -117,9 +117,3 @@ def mixture_quantiles(output, levels):
         below = (np.exp(share)[:, None] * ndtr(z)).sum(axis=2) < levels
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2
-
-
-def mixture_log_survival(output, z):
-    """Return the logarithm of the share of the mixtures above standardised z, (n,)."""
-    share, mean, log_spread = (part.numpy() for part in _parts(torch.as_tensor(output)))
-    return logsumexp(share + log_ndtr(-(z[:, None] - mean) / np.exp(log_spread)), axis=1)
