@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 
 from ..core.maps import as_attention_maps
-from .explainer import BaseSetExplainer
+from .base import BaseSetExplainer
 
 
 class _RankedExplainer(BaseSetExplainer):
