@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -10,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..core.base import guarded_fit
+from .attention import AttentionCausalDiscovery
 from .explanation import Explanation, Searches
 
 
@@ -19,6 +21,39 @@ def _inner_has(name):
         return True
 
     return check
+
+
+class _AskedAlike:
+    """A fitted model that is asked with arrays, and gets frames like those that X came in.
+
+    Parameters
+    ----------
+    model : estimator
+        The model.
+    X : array-like or frame
+        Whose columns and types rows are given.
+    """
+
+    def __init__(self, model, X):
+        self.model = model
+        self.columns = getattr(X, "columns", None)
+        self.dtypes = list(X.dtypes) if hasattr(X, "iloc") else []
+
+    def __getattr__(self, name):
+        value = getattr(self.model, name)
+        if name not in ("predict_proba", "attention_weights"):
+            return value
+        return lambda rows: value(rows if self.columns is None else self._frame(rows))
+
+    def _frame(self, rows):
+        frame = pd.DataFrame(rows, columns=list(self.columns))
+        for name, dtype in zip(frame.columns, self.dtypes, strict=bool(self.dtypes)):
+            column = frame[name]
+            if getattr(dtype, "kind", "") in "biu" and column.isna().any():
+                frame[name] = column.astype(np.float64)  # these know no gaps
+            else:
+                frame[name] = column.astype(dtype)
+        return frame
 
 
 class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
@@ -89,8 +124,8 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         self._validate_params()
         names = [str(c) for c in X.columns] if hasattr(X, "columns") else None
-        X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
-        n, d = X.shape
+        model, X = _AskedAlike(self.estimator_, X), self._tokens(X)
+        d = X.shape[1]
         expected = getattr(self, "n_features_in_", d)
         if d != expected:
             raise ValueError(
@@ -99,15 +134,12 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
             )
         target = self._target_column(d)
         removable = self._removable(X, removable, target)
-        proba = self._proba(X)
-        before = self._scores(proba, X).argmax(axis=1)
-        filled = X
-        if self.target == "next":  # the outcome takes the slot's place: why was this the next?
-            filled = X.copy()
-            filled[:, target] = self.classes_[before]
-        plans = self._plans(X, filled, removable, target, before)
+        scores = self._scores(model.predict_proba(X), X)
+        before = scores.argmax(axis=1)
+        filled = self._filled(X, target, before)
+        plans = self._plans(model, X, filled, removable, target, before)
         searches = Searches(
-            self._proba,
+            model.predict_proba,
             self._remove,
             lambda found, sample: self._scores(found, X[[sample]]),
             self.batch_size,
@@ -120,7 +152,6 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
             max_model_calls=self.max_model_calls,
         )
         labels = list(range(d)) if names is None else names
-        scores = self._scores(proba, X)
         return [
             self._explanation(result, scores[s], before[s], plans[s], target, labels)
             for s, result in enumerate(results)
@@ -144,7 +175,30 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
                 setattr(explanation, name, value)
         return explanation
 
+    def _reader(self, model, discovery, **params):
+        """Return what reads the attention of the fitted model."""
+        reader = AttentionCausalDiscovery() if discovery is None else clone(discovery)
+        reader.set_params(estimator=self.estimator, **params)
+        # one that does not answer is named in the error
+        reader.estimator_ = model if hasattr(model, "attention_weights") else self.estimator_
+        return reader
+
     # --- tokens and outcomes --------------------------------------------------------------
+
+    def _tokens(self, X):
+        """Return X as an array into which the mask can be written."""
+        X = X.to_numpy() if hasattr(X, "to_numpy") else X  # mixed columns as objects
+        X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
+        is_nan = not callable(self.mask_value) and self.mask_value != self.mask_value
+        return X.astype(np.float64) if is_nan and X.dtype.kind in "iub" else X
+
+    def _filled(self, X, target, before):
+        """Return X with outcomes in the slots, as it is read: why was this the next."""
+        if self.target != "next":
+            return X
+        filled = X.copy()
+        filled[:, target] = self.classes_[before]
+        return filled
 
     def _target_column(self, d):
         if self.target is None:
@@ -158,7 +212,7 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         if callable(self.mask_value):
             return np.zeros(X.shape, dtype=bool)
         if self.mask_value != self.mask_value:  # NaN
-            return X != X
+            return pd.isna(X)
         return self.mask_value == X
 
     def _removable(self, X, removable, target):
@@ -179,9 +233,6 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         row = row.copy()
         row[list(columns)] = self.mask_value
         return row
-
-    def _proba(self, X):
-        return np.asarray(self.estimator_.predict_proba(X), dtype=np.float64)
 
     def _scores(self, proba, X):
         """Return scores by which outcomes are chosen: what was seen already comes last."""

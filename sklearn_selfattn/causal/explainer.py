@@ -3,12 +3,11 @@
 from itertools import combinations
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from .attention import AttentionCausalDiscovery
-from .base import BaseSetExplainer
+from .base import BaseSetExplainer, _AskedAlike
 from .paths import SeparationPaths
 
 
@@ -160,19 +159,14 @@ class CLEANNExplainer(BaseSetExplainer):
             One for each sample and head; None where a head is degenerate.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
+        model, X = _AskedAlike(self.estimator_, X), self._tokens(X)
         target = self._target_column(X.shape[1])
-        if self.target == "next":
-            before = self._scores(self._proba(X), X).argmax(axis=1)
-            X = X.copy()
-            X[:, target] = self.classes_[before]
-        return self._read(X, target)[0]
+        before = self._scores(model.predict_proba(X), X).argmax(axis=1)
+        return self._read(model, self._filled(X, target, before), target)[0]
 
-    def _read(self, filled, target):
+    def _read(self, model, filled, target):
         """Return graphs, and the target's attention to all columns (n_samples, n_columns)."""
-        reader = AttentionCausalDiscovery() if self.discovery is None else self.discovery
-        reader = clone(reader).set_params(estimator=self.estimator, target=target)
-        reader.estimator_ = self.estimator_
+        reader = self._reader(model, self.discovery, target=target)
         maps = reader._maps(filled)
         if maps.n_queries != filled.shape[1]:
             raise ValueError(
@@ -186,8 +180,8 @@ class CLEANNExplainer(BaseSetExplainer):
         maps.query_labels = list(range(maps.n_queries))
         return reader._graphs(maps, mask), attention
 
-    def _plans(self, X, filled, removable, target, before):
-        graphs, attention = self._read(filled, target)
+    def _plans(self, model, X, filled, removable, target, before):
+        graphs, attention = self._read(model, filled, target)
         return [
             _GraphPlan(sample, removable[s], target, attention[s], self)
             for s, sample in enumerate(graphs)

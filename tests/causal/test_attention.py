@@ -1,5 +1,8 @@
 """Attention that is a known structural equation model gives the graph of that model."""
 
+import pickle
+from unittest import SkipTest
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -7,7 +10,9 @@ from causal_truth import Oracle, brute_force_pag, random_dag
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_selfattn import AttentionCausalDiscovery, AttentionMaps
@@ -190,6 +195,39 @@ def test_check_estimator_with_a_model():
     assert [
         (r["check_name"], r["status"], r["exception"]) for r in results if r["status"] != "passed"
     ] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+        "check_set_output_transform_polars",
+        "check_global_output_transform_pandas",
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_dataframe_column_names_consistency",
+        "check_get_feature_names_out_error",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:X .* feature names")  # they mix kinds of X
+def test_extra_check_with_a_model(name):
+    reader = AttentionCausalDiscovery(MeanClassifier())
+    try:
+        getattr(estimator_checks, name)("AttentionCausalDiscovery", reader)
+    except SkipTest as reason:
+        pytest.fail(f"skipped: {reason}")
+
+
+def test_saved_and_searched_with_a_model(blobs):
+    X, y = blobs
+    reader = AttentionCausalDiscovery(MeanClassifier()).fit(X, y)
+    loaded = pickle.loads(pickle.dumps(reader))
+    assert loaded.discover(X[:2]) == reader.discover(X[:2])
+    model = make_pipeline(AttentionCausalDiscovery(MeanClassifier()), LogisticRegression())
+    grid = {"attentioncausaldiscovery__alpha": [0.2, 0.01]}
+    search = GridSearchCV(model, grid, cv=2).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 def test_a_model_is_asked_for_its_attention(blobs):

@@ -298,7 +298,8 @@ def test_tables_lose_cells_to_nan():
 
     class Tolerant(MeanClassifier):
         def predict_proba(self, X):
-            yes = np.where(np.isnan(X[:, 1]), 0.1, 0.9)
+            assert list(X.columns) == ["a", "b", "c"]  # as it was fitted
+            yes = np.where(X["b"].isna(), 0.1, 0.9)
             return np.column_stack([1 - yes, yes])
 
     model = SubsetSearchExplainer(Tolerant(), target=None, order="recency").fit(X, X["b"] > 0)
@@ -306,6 +307,36 @@ def test_tables_lose_cells_to_nan():
     assert found.sets == [(1,)]
     assert found.highlight() == "a [b] c"
     assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("order", ["recency", "leave_one_out"])
+def test_frames_stay_frames(order):
+    """Names, categories and whole numbers reach the model as they were fitted; gaps are gaps."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": rng.normal(size=200),
+            "count": rng.integers(0, 9, size=200),
+            "colour": pd.Categorical(rng.choice(["red", "blue"], size=200)),
+            "new": rng.random(200) < 0.5,
+        }
+    )
+    frame.loc[::5, "colour"] = np.nan
+    y = np.where(frame["colour"] == "red", "warm", "cold")
+    model = SubsetSearchExplainer(
+        HistGradientBoostingClassifier(max_iter=20, random_state=0), target=None, order=order
+    ).fit(frame, y)
+    rows = frame[y == "warm"].head(5)
+    for found in model.explain(rows):
+        assert found.sets == [(2,)]
+        assert found.labels == list(frame.columns)
+    whole = rows[["count"]].to_numpy()
+    counting = SubsetSearchExplainer(MeanClassifier(), target=None, order="recency")
+    counting.fit(frame[["count"]].to_numpy(), y)
+    with pytest.raises(ValueError, match="NaN"):  # this model takes no gaps, and says so
+        counting.explain(whole)
 
 
 @pytest.mark.parametrize("kind", EXPLAINERS)
