@@ -241,6 +241,8 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         AttentionMaps
             As the model gives it.
         """
+        if self.estimator is not None:
+            check_is_fitted(self, "estimator_")
         maps = self._maps(X)
         return maps if layer is None else maps._with_weights([maps[layer]], maps.kind)
 
@@ -259,14 +261,13 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         """
         check_is_fitted(self)
         maps = self._maps(X)
-        mask = self._node_mask(X, maps)
-        graphs = self._graphs(maps, mask)
-        n = maps.n_queries
+        mask, n = self._node_mask(X, maps), maps.n_queries
         if not mask.all() or n > self.max_nodes:
             raise ValueError(
                 "transform needs the same nodes in all samples: all tokens, and not more than "
                 f"max_nodes={self.max_nodes}. Use discover."
             )
+        graphs = self._graphs(maps, mask)
         upper = np.triu_indices(n, 1)
         blank = np.full(len(upper[0]), np.nan)
         rows = [

@@ -71,9 +71,9 @@ def checked_maps(found, check_rows):
         return found
     if not check_rows:
         array = np.asarray(found, dtype=np.float64)
-        found = [array.reshape((1,) * (4 - array.ndim) + array.shape)]
-        if array.ndim == 5:
-            found = list(array)
+        if array.ndim == 3:
+            array = array[:, None]  # samples with one head
+        found = array.reshape((1,) * (5 - array.ndim) + array.shape)
         shape = found[0].shape
         return AttentionMaps(
             found, query_labels=range(shape[2]), key_labels=range(shape[3]),

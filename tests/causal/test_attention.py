@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from causal_truth import Oracle, brute_force_pag, random_dag
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -114,6 +115,10 @@ def test_layers_maps_and_lists():
     assert reader.discover(layers)[0][0] == last  # the deepest layer
     assert reader.discover(list(layers))[0][0] == last
     assert reader.discover(B[None])[0][0] == last
+    many = np.stack([A, B])
+    graphs = reader.discover(many)
+    assert [len(heads) for heads in graphs] == [1, 1]
+    assert clone(reader).set_params(check_rows=False).discover(many) == graphs
     named = reader.discover(maps)[0][0]
     assert named.nodes == names
     np.testing.assert_array_equal(named.marks, last.marks)
@@ -319,6 +324,13 @@ def test_rows_close_to_shares_are_rescaled_and_kernels_refused():
     with pytest.raises(ValueError, match="kind 'kernel', no attention"):
         reader.discover(maps)
     assert reader.set_params(check_rows=False).discover(maps)[0][0].nodes == list("abc")
+
+
+def test_not_fitted(blobs):
+    reader = AttentionCausalDiscovery(MeanClassifier())
+    for method in (reader.discover, reader.transform, reader.attention_weights):
+        with pytest.raises(NotFittedError):
+            method(blobs[0])
 
 
 def test_transform_needs_the_same_nodes(blobs):
