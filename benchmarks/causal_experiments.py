@@ -307,7 +307,8 @@ def explainers(model, target, max_set_size, gradient, seed):
     frozen = FrozenEstimator(model)
 
     def cleann(**params):
-        return CLEANNExplainer(frozen, max_set_size=max_set_size, find="first", **params, **shared)
+        settings = {"max_set_size": max_set_size, "find": "first", "fallback": None}
+        return CLEANNExplainer(frozen, **(settings | params | shared))
 
     def subsets(**params):
         return SubsetSearchExplainer(

@@ -64,7 +64,7 @@ def minimal_sets(rule, row, columns, max_size=3):
 
 def test_the_set_that_matters():
     rule = needs((2, 5))
-    model = explainer(CLEANNExplainer, rule, looking_at(8, [2, 5]))
+    model = explainer(CLEANNExplainer, rule, looking_at(8, [2, 5]), fallback=None)
     (found,) = model.explain(np.ones((1, 8), dtype=int))
     assert found.sets == [(2,), (5,)]
     assert (found.outcome_before, found.outcome_after) == ("yes", "no")
@@ -79,7 +79,7 @@ def test_the_set_that_matters():
 def test_sets_of_several_tokens():
     rule = needs((1, 2), (3, 4))  # one of each pair has to go
     row = np.ones((1, 6), dtype=int)
-    model = explainer(CLEANNExplainer, rule, looking_at(6, [1, 2, 3, 4]))
+    model = explainer(CLEANNExplainer, rule, looking_at(6, [1, 2, 3, 4]), fallback=None)
     (found,) = model.explain(row)
     assert sorted(found.sets) == [(1, 3), (1, 4), (2, 3), (2, 4)]
     assert sorted(found.sets) == minimal_sets(rule, row[0], range(1, 6))
@@ -102,13 +102,13 @@ def test_with_fallback_it_finds_what_an_exhaustive_search_finds():
         rule, weights = random_rules(seed)
         row = np.ones((1, 8), dtype=int)
         truth = minimal_sets(rule, row[0], range(1, 8))
-        full = explainer(CLEANNExplainer, rule, weights, fallback="attention")
+        full = explainer(CLEANNExplainer, rule, weights)
         (found,) = full.explain(row)
         assert sorted(found.sets) == truth
         for order in ("attention", "recency", "random", "leave_one_out"):
             peer = explainer(SubsetSearchExplainer, rule, weights, order=order)
             assert sorted(peer.explain(row)[0].sets) == truth
-        alone = explainer(CLEANNExplainer, rule, weights).explain(row)[0]
+        alone = explainer(CLEANNExplainer, rule, weights, fallback=None).explain(row)[0]
         # what the graph proposes has been tried, so that it is true even where it misses sets
         for nodes in alone.sets:
             without = row.copy()
@@ -227,7 +227,7 @@ def test_recommendation():
         kept.setdefault("columns", []).append(tuple(columns))
         return row
 
-    params = {"target": "next", "exclude_seen": True, "mask_value": remove}
+    params = {"target": "next", "exclude_seen": True, "mask_value": remove, "fallback": None}
     explaining = CLEANNExplainer(FrozenEstimator(model), **params).fit(row, [7])
     (found,) = explaining.explain(row)
     assert model.filled_.tolist() == [7]
@@ -238,7 +238,7 @@ def test_recommendation():
     assert kept["columns"] == [(2,)]
     assert explaining.graphs(row)[0][0].possible_ancestors(5) == [2]
     # without the rule, the item seen before is the outcome that does not change
-    (other,) = explaining.set_params(exclude_seen=False, fallback="attention").explain(row)
+    (other,) = explaining.set_params(exclude_seen=False).explain(row)
     assert other.outcome_before == 7
     assert other.outcome_after == 5
 
@@ -247,7 +247,7 @@ def test_a_tie_is_no_change():
     def rule(X):
         return np.where((X[:, 1:] != ABSENT).all(axis=1), 0.8, 0.5)
 
-    model = explainer(CLEANNExplainer, rule, looking_at(4, [1]), fallback="attention")
+    model = explainer(CLEANNExplainer, rule, looking_at(4, [1]))
     assert not model.explain(np.ones((1, 4), dtype=int))[0].found
 
 
