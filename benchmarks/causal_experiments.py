@@ -5,6 +5,7 @@ Nothing is judged here; `causal_figures` sets the numbers beside their targets.
 
 import time
 import tracemalloc
+import warnings
 
 import numpy as np
 from causal_models import (
@@ -27,6 +28,7 @@ from sklearn_selfattn.causal import (
     AttentionCausalDiscovery,
     CLEANNExplainer,
     CumulativeExplainer,
+    DegenerateAttentionWarning,
     HFAttention,
     PAGDiscovery,
     SubsetSearchExplainer,
@@ -305,7 +307,8 @@ def explainers(model, target, max_set_size, gradient, seed):
     frozen = FrozenEstimator(model)
 
     def cleann(**params):
-        return CLEANNExplainer(frozen, max_set_size=max_set_size, find="first", **params, **shared)
+        settings = {"max_set_size": max_set_size, "find": "first", "fallback": None}
+        return CLEANNExplainer(frozen, **(settings | params | shared))
 
     def subsets(**params):
         return SubsetSearchExplainer(
@@ -335,7 +338,10 @@ def compare(models, X):
     found, cpu = {}, {}
     for name, model in models.items():
         start = time.process_time()
-        found[name] = model.fit(X).explain(X)
+        with warnings.catch_warnings():
+            # some heads have no graph: the others are used
+            warnings.simplefilter("ignore", DegenerateAttentionWarning)
+            found[name] = model.fit(X).explain(X)
         cpu[name] = time.process_time() - start
     truth = found["subsets by attention"]  # exhaustive up to the largest size
     paired = [k for k, e in enumerate(found["CLEANN"]) if e.found]

@@ -94,7 +94,7 @@ def _add_finite(records, add):
             continue
 
         def gain(key, name=name):
-            return mean(records, name, "icd", key) - mean(records, name, peer, key)
+            return round(mean(records, name, "icd", key) - mean(records, name, peer, key), 12)
 
         target = "> 0" if n_rows == 5000 else ">= -0.01"
         add("finite", f"{cell}: skeleton F1 above FCI's", gain("f1"), target)

@@ -136,7 +136,7 @@ class AlarmClassifier(ClassifierMixin, BaseEstimator):
 
 from sklearn_selfattn import CLEANNExplainer
 
-explainer = CLEANNExplainer(AlarmClassifier(), mask_value=0, fallback="attention").fit(X, y)
+explainer = CLEANNExplainer(AlarmClassifier(), mask_value=0).fit(X, y)
 X_new, y_new = messages(300)
 print(f"accuracy on new messages: {explainer.score(X_new, y_new):.3f}")
 

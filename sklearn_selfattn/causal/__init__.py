@@ -4,12 +4,12 @@ from ..core.lazy import lazy_names
 
 # Public name -> the module of this room that defines it.
 _HOMES = {
-    "AlphaPathDisplay": "display",
+    "AlphaPathDisplay": "search_display",
     "AttentionCausalDiscovery": "attention",
-    "CITestCountDisplay": "display",
+    "CITestCountDisplay": "search_display",
     "CLEANNExplainer": "explainer",
     "CumulativeExplainer": "peers",
-    "DegenerateAttentionWarning": "attention",
+    "DegenerateAttentionWarning": "reading",
     "Explanation": "explanation",
     "ExplanationDisplay": "display",
     "HFAttention": "huggingface",
@@ -17,7 +17,7 @@ _HOMES = {
     "PAGDiscovery": "estimator",
     "PAGDisplay": "display",
     "SubsetSearchExplainer": "peers",
-    "attention_correlation": "attention",
+    "attention_correlation": "reading",
 }
 
 __all__ = list(_HOMES)

@@ -12,45 +12,16 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from ..core.base import guarded_fit
-from ..core.maps import AttentionMaps, as_attention_maps
 from .independence import PartialCorrelationTest, correlation_from_covariance
 from .learning import METHODS, learn_marks
 from .pag import PAG
-
-_LARGEST_CONDITION = 1e12  # beyond, partial correlations are rounding errors
-_ALMOST_ONE = 1 - 1e-9
-
-
-class DegenerateAttentionWarning(UserWarning):
-    """A head's attention says the same of several tokens, so that no graph can be read off."""
-
-
-def attention_correlation(weights):
-    r"""Return the correlations between tokens that attention implies.
-
-    Parameters
-    ----------
-    weights : array-like of shape (..., n_queries, n_keys)
-        Attention, one row for each token that looks.
-
-    Returns
-    -------
-    ndarray of shape (..., n_queries, n_queries)
-        :math:`D^{-1/2} A A^\top D^{-1/2}` with :math:`D = \mathrm{diag}(A A^\top)`: cosines between
-        rows. A factor on a row changes nothing.
-
-    Examples
-    --------
-    >>> from sklearn_selfattn.causal import attention_correlation
-    >>> attention_correlation([[1.0, 0.0], [0.6, 0.8]])
-    array([[1. , 0.6],
-           [0.6, 1. ]])
-    """
-    A = np.asarray(weights, dtype=np.float64)
-    norm = np.linalg.norm(A, axis=-1, keepdims=True)
-    A = np.divide(A, norm, out=np.zeros_like(A), where=norm > 0)
-    R = A @ np.swapaxes(A, -1, -2)
-    return (R + np.swapaxes(R, -1, -2)) / 2
+from .reading import (
+    DegenerateAttentionWarning,
+    attention_correlation,
+    checked_maps,
+    is_degenerate,
+    node_mask,
+)
 
 
 class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
@@ -270,6 +241,8 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         AttentionMaps
             As the model gives it.
         """
+        if self.estimator is not None:
+            check_is_fitted(self, "estimator_")
         maps = self._maps(X)
         return maps if layer is None else maps._with_weights([maps[layer]], maps.kind)
 
@@ -288,14 +261,13 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         """
         check_is_fitted(self)
         maps = self._maps(X)
-        mask = self._node_mask(X, maps)
-        graphs = self._graphs(maps, mask)
-        n = maps.n_queries
+        mask, n = self._node_mask(X, maps), maps.n_queries
         if not mask.all() or n > self.max_nodes:
             raise ValueError(
                 "transform needs the same nodes in all samples: all tokens, and not more than "
                 f"max_nodes={self.max_nodes}. Use discover."
             )
+        graphs = self._graphs(maps, mask)
         upper = np.triu_indices(n, 1)
         blank = np.full(len(upper[0]), np.nan)
         rows = [
@@ -339,24 +311,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
             )
         else:
             found = model.attention_weights(X)
-        if isinstance(found, AttentionMaps):
-            if self.check_rows and found.kind == "kernel":
-                raise ValueError(
-                    "These are maps of kind 'kernel', no attention: their rows need not be shares. "
-                    "check_rows=False reads them all the same."
-                )
-            return found
-        if not self.check_rows:
-            array = np.asarray(found, dtype=np.float64)
-            found = [array.reshape((1,) * (4 - array.ndim) + array.shape)]
-            if array.ndim == 5:
-                found = list(array)
-            shape = found[0].shape
-            return AttentionMaps(
-                found, query_labels=range(shape[2]), key_labels=range(shape[3]),
-                query_axis="query", key_axis="key", kind="kernel",
-            )  # fmt: skip
-        return as_attention_maps(_rows_to_one(found))
+        return checked_maps(found, self.check_rows)
 
     def _node_mask(self, X, maps):
         """Return which queries are nodes, (n_samples, n_queries)."""
@@ -367,22 +322,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
             if not hasattr(model, "token_mask"):
                 return np.ones(shape, dtype=bool)
             nodes = model.token_mask(X)
-        nodes = np.asarray(nodes)
-        if nodes.dtype == bool:
-            if nodes.shape not in (shape, shape[1:]):
-                raise ValueError(
-                    f"A mask of nodes has to have the shape {shape[1:]} or {shape}, got "
-                    f"{nodes.shape}."
-                )
-            return np.broadcast_to(nodes, shape)
-        mask = np.zeros(shape, dtype=bool)
-        inside = nodes.ndim == 1 and nodes.dtype.kind in "iu"
-        if not inside or (np.abs(nodes + 0.5) > shape[1]).any():
-            raise ValueError(
-                f"nodes has to be a mask or positions among {shape[1]} queries, got {nodes!r}."
-            )
-        mask[:, nodes] = True
-        return mask
+        return node_mask(nodes, shape)
 
     def _chosen_heads(self, n_heads):
         if isinstance(self.heads, str):
@@ -465,11 +405,9 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
     def _one_graph(self, rows, names, told):
         """Find the graph of one head from the nodes' rows of attention (n_nodes, n_keys)."""
         R = attention_correlation(rows)
-        n = len(R)
-        off = R[~np.eye(n, dtype=bool)]
-        alike = n > 1 and (off.min() > _ALMOST_ONE or np.linalg.cond(R) > _LARGEST_CONDITION)
-        if alike:
+        if is_degenerate(R):
             return None
+        n = len(R)
         test = PartialCorrelationTest(correlation_from_covariance(R), told)
         marks, sepsets, _ = learn_marks(
             test,
@@ -482,29 +420,3 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
             marks, names, sepsets=sepsets, pvalues=test.largest, n_tests=test.counts(),
             alpha=self.alpha, n_samples=told,
         )  # fmt: skip
-
-
-def _rows_to_one(weights):
-    """Refuse rows that are no shares to three digits, and rescale the others exactly."""
-    if not isinstance(weights, list | tuple):
-        weights = np.asarray(weights, dtype=np.float64)
-        if weights.ndim == 3:
-            weights = weights[:, None]
-    layers = weights if isinstance(weights, list | tuple) else [weights]
-    scaled = []
-    for layer in layers:
-        layer = np.asarray(layer, dtype=np.float64)
-        sums = layer.sum(axis=-1, keepdims=True)
-        if not np.isfinite(layer).all():
-            raise ValueError("Attention weights must be finite.")
-        if (layer < -1e-9).any() or (np.abs(sums - 1) > 1e-3).any():
-            raise ValueError(
-                "Attention has rows of shares, not negative, that sum to 1; here the smallest "
-                f"weight is {layer.min():.3g} and sums go from {sums.min():.3g} to "
-                f"{sums.max():.3g}. "
-                "Weights taken in training mode have dropout in them: take them in eval mode. "
-                "check_rows=False reads any matrix that mixes tokens."
-            )
-        layer = np.maximum(layer, 0.0)  # what rounding made of zeros
-        scaled.append(layer / layer.sum(axis=-1, keepdims=True))
-    return scaled if isinstance(weights, list | tuple) else scaled[0]

@@ -138,15 +138,20 @@ class _IcdCandidates:
 
     def __init__(self, search, marks, size):
         self.search, self.marks, self.size = search, marks, size
+        self.ancestor = possible_ancestry(marks)
         self.n_edges = -1
 
     def __call__(self, i, j):
         search = self.search
         if self.size == 1:
-            nodes = np.flatnonzero(search.adjacent[i] | search.adjacent[j])
-            if search.stable:  # as `sorted_sets` does, for many at a time
-                strength = search.strength[i] * search.strength[j]
-                nodes = nodes[np.argsort(-strength[nodes], kind="stable")]
+            near = search.adjacent[i] | search.adjacent[j]
+            if not search.stable:
+                return [(v,) for v in np.flatnonzero(near).tolist() if v not in (i, j)]
+            # Only possible ancestors, as for larger sets: the published code asks for that from
+            # two on. Sorted as `sorted_sets` does, for many at a time.
+            nodes = np.flatnonzero(near & (self.ancestor[:, i] | self.ancestor[:, j]))
+            strength = search.strength[i] * search.strength[j]
+            nodes = nodes[np.argsort(-strength[nodes], kind="stable")]
             return [(v,) for v in nodes.tolist() if v not in (i, j)]
         self._follow()
         sums = {}

@@ -6,22 +6,21 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 
-from ..core.maps import as_attention_maps
-from .explainer import BaseSetExplainer
+from .base import BaseSetExplainer
 
 
 class _RankedExplainer(BaseSetExplainer):
     """An explainer that ranks single tokens."""
 
-    def _plans(self, X, filled, removable, target, before):
-        scores, n_calls = self._ranking(X, filled, target, before, removable)
+    def _plans(self, model, X, filled, removable, target, before):
+        scores, n_calls = self._ranking(model, X, filled, target, before, removable)
         rng = check_random_state(getattr(self, "random_state", None))
         return [
             self._plan_type(scores[s], removable[s], self.max_set_size, n_calls[s], rng)
             for s in range(len(X))
         ]
 
-    def _ranking(self, X, filled, target, before, removable):
+    def _ranking(self, model, X, filled, target, before, removable):
         """Return scores of tokens, high ones to be tried first, and the calls that they took."""
         n_calls = np.zeros(len(X), dtype=int)
         if callable(self.order):
@@ -32,16 +31,16 @@ class _RankedExplainer(BaseSetExplainer):
                 )
             return scores, n_calls
         if self.order == "leave_one_out":
-            return self._leave_one_out(X, before, removable), removable.sum(axis=1)
+            return self._leave_one_out(model, X, before, removable), removable.sum(axis=1)
         if self.order == "attention":
             if target is None:
                 raise ValueError("order='attention' needs a target, got None.")
-            maps = as_attention_maps(self.estimator_, filled)
+            maps = self._reader(model, None)._maps(filled)
             return maps[-1][:, :, target].mean(axis=1), n_calls
         scores = np.arange(X.shape[1], dtype=np.float64)  # recency; "random" does not look
         return np.broadcast_to(scores, X.shape), n_calls
 
-    def _leave_one_out(self, X, before, removable):
+    def _leave_one_out(self, model, X, before, removable):
         """Score tokens by how much of the outcome's probability goes with them."""
         scores = np.full(X.shape, -np.inf)
         samples, columns = np.nonzero(removable)
@@ -50,7 +49,7 @@ class _RankedExplainer(BaseSetExplainer):
             rows = [
                 self._remove(X[s], (v,)) for s, v in zip(samples[part], columns[part], strict=True)
             ]
-            found = self._scores(self._proba(np.stack(rows)), X[samples[part]])
+            found = self._scores(model.predict_proba(np.stack(rows)), X[samples[part]])
             own = found[np.arange(len(rows)), before[samples[part]]]
             scores[samples[part], columns[part]] = -own
         return scores

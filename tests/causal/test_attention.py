@@ -1,13 +1,19 @@
 """Attention that is a known structural equation model gives the graph of that model."""
 
+import pickle
+from unittest import SkipTest
+
 import networkx as nx
 import numpy as np
 import pytest
 from causal_truth import Oracle, brute_force_pag, random_dag
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_selfattn import AttentionCausalDiscovery, AttentionMaps
@@ -109,6 +115,10 @@ def test_layers_maps_and_lists():
     assert reader.discover(layers)[0][0] == last  # the deepest layer
     assert reader.discover(list(layers))[0][0] == last
     assert reader.discover(B[None])[0][0] == last
+    many = np.stack([A, B])
+    graphs = reader.discover(many)
+    assert [len(heads) for heads in graphs] == [1, 1]
+    assert clone(reader).set_params(check_rows=False).discover(many) == graphs
     named = reader.discover(maps)[0][0]
     assert named.nodes == names
     np.testing.assert_array_equal(named.marks, last.marks)
@@ -190,6 +200,39 @@ def test_check_estimator_with_a_model():
     assert [
         (r["check_name"], r["status"], r["exception"]) for r in results if r["status"] != "passed"
     ] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+        "check_set_output_transform_polars",
+        "check_global_output_transform_pandas",
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_dataframe_column_names_consistency",
+        "check_get_feature_names_out_error",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:X .* feature names")  # they mix kinds of X
+def test_extra_check_with_a_model(name):
+    reader = AttentionCausalDiscovery(MeanClassifier())
+    try:
+        getattr(estimator_checks, name)("AttentionCausalDiscovery", reader)
+    except SkipTest as reason:
+        pytest.fail(f"skipped: {reason}")
+
+
+def test_saved_and_searched_with_a_model(blobs):
+    X, y = blobs
+    reader = AttentionCausalDiscovery(MeanClassifier()).fit(X, y)
+    loaded = pickle.loads(pickle.dumps(reader))
+    assert loaded.discover(X[:2]) == reader.discover(X[:2])
+    model = make_pipeline(AttentionCausalDiscovery(MeanClassifier()), LogisticRegression())
+    grid = {"attentioncausaldiscovery__alpha": [0.2, 0.01]}
+    search = GridSearchCV(model, grid, cv=2).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 def test_a_model_is_asked_for_its_attention(blobs):
@@ -281,6 +324,13 @@ def test_rows_close_to_shares_are_rescaled_and_kernels_refused():
     with pytest.raises(ValueError, match="kind 'kernel', no attention"):
         reader.discover(maps)
     assert reader.set_params(check_rows=False).discover(maps)[0][0].nodes == list("abc")
+
+
+def test_not_fitted(blobs):
+    reader = AttentionCausalDiscovery(MeanClassifier())
+    for method in (reader.discover, reader.transform, reader.attention_weights):
+        with pytest.raises(NotFittedError):
+            method(blobs[0])
 
 
 def test_transform_needs_the_same_nodes(blobs):

@@ -64,7 +64,7 @@ def minimal_sets(rule, row, columns, max_size=3):
 
 def test_the_set_that_matters():
     rule = needs((2, 5))
-    model = explainer(CLEANNExplainer, rule, looking_at(8, [2, 5]))
+    model = explainer(CLEANNExplainer, rule, looking_at(8, [2, 5]), fallback=None)
     (found,) = model.explain(np.ones((1, 8), dtype=int))
     assert found.sets == [(2,), (5,)]
     assert (found.outcome_before, found.outcome_after) == ("yes", "no")
@@ -79,7 +79,7 @@ def test_the_set_that_matters():
 def test_sets_of_several_tokens():
     rule = needs((1, 2), (3, 4))  # one of each pair has to go
     row = np.ones((1, 6), dtype=int)
-    model = explainer(CLEANNExplainer, rule, looking_at(6, [1, 2, 3, 4]))
+    model = explainer(CLEANNExplainer, rule, looking_at(6, [1, 2, 3, 4]), fallback=None)
     (found,) = model.explain(row)
     assert sorted(found.sets) == [(1, 3), (1, 4), (2, 3), (2, 4)]
     assert sorted(found.sets) == minimal_sets(rule, row[0], range(1, 6))
@@ -102,13 +102,13 @@ def test_with_fallback_it_finds_what_an_exhaustive_search_finds():
         rule, weights = random_rules(seed)
         row = np.ones((1, 8), dtype=int)
         truth = minimal_sets(rule, row[0], range(1, 8))
-        full = explainer(CLEANNExplainer, rule, weights, fallback="attention")
+        full = explainer(CLEANNExplainer, rule, weights)
         (found,) = full.explain(row)
         assert sorted(found.sets) == truth
         for order in ("attention", "recency", "random", "leave_one_out"):
             peer = explainer(SubsetSearchExplainer, rule, weights, order=order)
             assert sorted(peer.explain(row)[0].sets) == truth
-        alone = explainer(CLEANNExplainer, rule, weights).explain(row)[0]
+        alone = explainer(CLEANNExplainer, rule, weights, fallback=None).explain(row)[0]
         # what the graph proposes has been tried, so that it is true even where it misses sets
         for nodes in alone.sets:
             without = row.copy()
@@ -227,7 +227,7 @@ def test_recommendation():
         kept.setdefault("columns", []).append(tuple(columns))
         return row
 
-    params = {"target": "next", "exclude_seen": True, "mask_value": remove}
+    params = {"target": "next", "exclude_seen": True, "mask_value": remove, "fallback": None}
     explaining = CLEANNExplainer(FrozenEstimator(model), **params).fit(row, [7])
     (found,) = explaining.explain(row)
     assert model.filled_.tolist() == [7]
@@ -238,7 +238,7 @@ def test_recommendation():
     assert kept["columns"] == [(2,)]
     assert explaining.graphs(row)[0][0].possible_ancestors(5) == [2]
     # without the rule, the item seen before is the outcome that does not change
-    (other,) = explaining.set_params(exclude_seen=False, fallback="attention").explain(row)
+    (other,) = explaining.set_params(exclude_seen=False).explain(row)
     assert other.outcome_before == 7
     assert other.outcome_after == 5
 
@@ -247,7 +247,7 @@ def test_a_tie_is_no_change():
     def rule(X):
         return np.where((X[:, 1:] != ABSENT).all(axis=1), 0.8, 0.5)
 
-    model = explainer(CLEANNExplainer, rule, looking_at(4, [1]), fallback="attention")
+    model = explainer(CLEANNExplainer, rule, looking_at(4, [1]))
     assert not model.explain(np.ones((1, 4), dtype=int))[0].found
 
 
@@ -298,7 +298,8 @@ def test_tables_lose_cells_to_nan():
 
     class Tolerant(MeanClassifier):
         def predict_proba(self, X):
-            yes = np.where(np.isnan(X[:, 1]), 0.1, 0.9)
+            assert list(X.columns) == ["a", "b", "c"]  # as it was fitted
+            yes = np.where(X["b"].isna(), 0.1, 0.9)
             return np.column_stack([1 - yes, yes])
 
     model = SubsetSearchExplainer(Tolerant(), target=None, order="recency").fit(X, X["b"] > 0)
@@ -306,6 +307,36 @@ def test_tables_lose_cells_to_nan():
     assert found.sets == [(1,)]
     assert found.highlight() == "a [b] c"
     assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("order", ["recency", "leave_one_out"])
+def test_frames_stay_frames(order):
+    """Names, categories and whole numbers reach the model as they were fitted; gaps are gaps."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": rng.normal(size=200),
+            "count": rng.integers(0, 9, size=200),
+            "colour": pd.Categorical(rng.choice(["red", "blue"], size=200)),
+            "new": rng.random(200) < 0.5,
+        }
+    )
+    frame.loc[::5, "colour"] = np.nan
+    y = np.where(frame["colour"] == "red", "warm", "cold")
+    model = SubsetSearchExplainer(
+        HistGradientBoostingClassifier(max_iter=20, random_state=0), target=None, order=order
+    ).fit(frame, y)
+    rows = frame[y == "warm"].head(5)
+    for found in model.explain(rows):
+        assert found.sets == [(2,)]
+        assert found.labels == list(frame.columns)
+    whole = rows[["count"]].to_numpy()
+    counting = SubsetSearchExplainer(MeanClassifier(), target=None, order="recency")
+    counting.fit(frame[["count"]].to_numpy(), y)
+    with pytest.raises(ValueError, match="NaN"):  # this model takes no gaps, and says so
+        counting.explain(whole)
 
 
 @pytest.mark.parametrize("kind", EXPLAINERS)
