@@ -1,9 +1,11 @@
 """What the raw numbers of the depth and width experiments say, beside the targets."""
 
 import numpy as np
-from depth_width_experiments import PROJECTIONS, TABLES
+from depth_width_experiments import PER_ROW, PROJECTIONS, TABLES
 from npt_figures import figure
 from tabular_scores import ranks
+
+from sklearn_selfattn.depth_width.table_shape import PARAMETERS_PER_ROW
 
 SETS = ("iris", "wine", "diabetes", "sign of a product of four")
 
@@ -17,9 +19,29 @@ def _mean(found, key):
     return float(np.mean([numbers[key] for numbers in found]))
 
 
-def tables_measured(records):
-    """Return (table, seed's numbers) of every split of every table."""
-    return [(name, n) for name in TABLES for n in numbers_of(records, f"table {name}")]
+def tables_measured(records, per_row=PARAMETERS_PER_ROW):
+    """Return (table, numbers) of every split on which both experiments have run.
+
+    "auto" is the recommendation at so many parameters per row.
+    """
+    return [
+        (name, {**n, "auto": recommended[str(per_row)]})
+        for name in TABLES
+        for n, recommended in zip(
+            numbers_of(records, f"table {name}"), numbers_of(records, f"budgets {name}"),
+            strict=False,
+        )
+    ]  # fmt: skip
+
+
+def mean_rank_of_budgets(records):
+    """Rank the budgets by cross-validation on the training rows, and average: 1 is best."""
+    by_split = [
+        ranks([-n[str(per_row)]["cv"] for per_row in PER_ROW])
+        for name in TABLES
+        for n in numbers_of(records, f"budgets {name}")
+    ]
+    return dict(zip(PER_ROW, np.mean(by_split, axis=0), strict=True))
 
 
 def figures(records):
@@ -123,6 +145,9 @@ def _tables(records):
         figure("share of splits within one standard error of the search's best",
                np.mean(near), ">= 0.6667"),
         figure("fit time over that of the search, mean", np.mean(cost), "<= 0.1"),
+    ] + [
+        figure(f"{per_row} parameters per row: mean rank, training rows", rank)
+        for per_row, rank in mean_rank_of_budgets(records).items()
     ]  # fmt: skip
 
 
