@@ -125,10 +125,12 @@ def _chase(records):
     return entries
 
 
-def mean_ranks(records):
+def mean_ranks(records, per_row=PARAMETERS_PER_ROW):
     """Rank recommended and fixed shape on the test rows of each split, 1 is best, and average."""
-    by_split = [ranks([-n["auto"]["test"], -n["fixed"]["test"]])
-                for _, n in tables_measured(records)]  # fmt: skip
+    by_split = [
+        ranks([-n["auto"]["test"], -n["fixed"]["test"]])
+        for _, n in tables_measured(records, per_row)
+    ]
     return np.mean(by_split, axis=0) if by_split else None
 
 
@@ -150,6 +152,10 @@ def _tables(records):
     ] + [
         figure(f"{per_row} parameters per row: mean rank, training rows", rank)
         for per_row, rank in mean_rank_of_budgets(records).items()
+    ] + [
+        figure(f"{per_row} parameters per row: mean rank against the fixed shape, test rows",
+               mean_ranks(records, per_row)[0])
+        for per_row in PER_ROW
     ]  # fmt: skip
 
 
