@@ -36,7 +36,8 @@ PAGE = ROOT / "docs" / "benchmarks" / "depth_width.rst"
 
 def measure_missing(out, names, n_seeds, command):
     """Run what is not in the results file yet, all of a seed first."""
-    results = json.loads(out.read_text()) if out.exists() else {"records": []}
+    results = json.loads(out.read_text()) if out.exists() else {"records": [], "commands": []}
+    results["commands"] = list(dict.fromkeys([*results["commands"], command]))
     done = {(record["experiment"], record["seed"]) for record in results["records"]}
     wanted = [(seed, name) for seed in range(n_seeds) for name in names]
     for seed, name in wanted:
@@ -48,7 +49,7 @@ def measure_missing(out, names, n_seeds, command):
         record["cpu_s"] = round(cpu_seconds() - start, 1)
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         results["records"].append(record)
-        save(out, {**results, "machine": machine(), "command": command})
+        save(out, {**results, "machine": machine()})
         print(f"{name}, seed {seed}: {record['cpu_s']} CPU s", flush=True)
 
 

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
@@ -42,6 +43,7 @@ PROJECTIONS = [
     (1e12, 95, 30100),
 ]  # fmt: skip
 TABLES = ("vowel", "tic_tac_toe", "yacht", "autompg", "energy", "concrete")
+PER_ROW = (20, 60, 200)  # parameters that the recommendation spends on a row
 FIXED = {"n_layers": 3, "d_model": 64}
 
 
@@ -154,21 +156,23 @@ def _net(task, **params):
     return make(**{**defaults, **params})
 
 
+def _parts(name, seed):
+    """Return a net, its score, folds of the training rows, and the rows of both parts."""
+    data = load_table(name)
+    train, test = split_rows(data, seed)
+    is_class = data.task == "classification"
+    scoring = "neg_log_loss" if is_class else "neg_root_mean_squared_error"
+    folds = (StratifiedKFold if is_class else KFold)(3, shuffle=True, random_state=seed)
+    rows = data.X.iloc[train], data.y[train], data.X.iloc[test], data.y[test]
+    return _net(data.task, random_state=seed), scoring, folds, rows
+
+
 def table(name):
-    """Make an experiment: the shape recommended, the fixed one and the searched one on a table."""
+    """Make an experiment: a fixed shape and the one that the search selects, on a table."""
 
     def run(seed):
-        data = load_table(name)
-        train, test = split_rows(data, seed)
-        X, y, X_test, y_test = data.X.iloc[train], data.y[train], data.X.iloc[test], data.y[test]
-        is_class = data.task == "classification"
-        scoring = "neg_log_loss" if is_class else "neg_root_mean_squared_error"
-        folds = (StratifiedKFold if is_class else KFold)(3, shuffle=True, random_state=seed)
-        net = _net(data.task, random_state=seed)
-        budget = max(20 * len(X), 5000)  # of the recommendation
-        start = time.process_time()
-        shapes = {"auto": recommend_for_table(X, n_heads=2).as_params(), "fixed": FIXED}
-        advice = time.process_time() - start
+        net, scoring, folds, (X, y, X_test, y_test) = _parts(name, seed)
+        budget = max(20 * len(X), 5000)
         search = DepthWidthSearchCV(
             net, n_params=[budget, 3 * budget], depths=(1, 2, 3, 4), select="best",
             scoring=scoring, cv=folds, random_state=seed,
@@ -179,32 +183,44 @@ def table(name):
             search.fit(X, y)
             seconds = time.process_time() - start
         best = search.curves_.loc[search.curves_["score"].idxmax()]
-        found = {
+        start = time.process_time()
+        fixed = net.set_params(**FIXED).fit(X, y)
+        return {
             "search": {
                 "shape": [search.best_depth_, search.best_width_], "cv": float(best["score"]),
                 "se": float(best["se"]), "test": search.score(X_test, y_test), "cpu_s": seconds,
                 "shapes": len(search.curves_),
-            }
+            },
+            "fixed": {
+                "shape": list(FIXED.values()), "cpu_s": time.process_time() - start,
+                "test": search.scorer_(fixed, X_test, y_test),
+            },
         }  # fmt: skip
-        for key, params in shapes.items():
-            model = net.set_params(**params)
+
+    return run
+
+
+def budgets(name):
+    """Make an experiment: the shape recommended for three numbers of parameters per row.
+
+    What is scored by cross-validation on the training rows chose the default; the test rows did
+    not.
+    """
+
+    def run(seed):
+        net, scoring, folds, (X, y, X_test, y_test) = _parts(name, seed)
+        found = {}
+        for per_row in PER_ROW:
+            n_params = per_row * max(len(X), 250)
             start = time.process_time()
-            model.fit(X, y)
-            seconds = time.process_time() - start + (advice if key == "auto" else 0.0)
-            found[key] = {
-                "shape": list(params.values()), "cpu_s": seconds,
-                "test": search.scorer_(model, X_test, y_test),
+            shape = recommend_for_table(X, n_params=n_params, n_heads=2)
+            net.set_params(**shape.as_params()).fit(X, y)
+            seconds = time.process_time() - start
+            scores = cross_val_score(net, X, y, cv=folds, scoring=scoring)
+            found[str(per_row)] = {
+                "shape": [shape.depth, shape.width], "cpu_s": seconds, "cv": float(scores.mean()),
+                "test": get_scorer(scoring)(net, X_test, y_test),
             }  # fmt: skip
-        curves = search.curves_
-        depth, width = found["auto"]["shape"]
-        same = curves[(curves["depth"] == depth) & (curves["width"] == width)]["score"]
-        found["auto"]["cv"] = float(
-            same.iloc[0]
-            if len(same)
-            else cross_val_score(
-                net.set_params(**shapes["auto"]), X, y, cv=folds, scoring=scoring
-            ).mean()
-        )
         return found
 
     return run
@@ -262,5 +278,6 @@ EXPERIMENTS = {
     "chase": (chase, True),
     "training": (training, True),
     **{f"table {name}": (table(name), False) for name in TABLES},
+    **{f"budgets {name}": (budgets(name), False) for name in TABLES},
     "embedding_rank": (embedding_rank, True),
 }

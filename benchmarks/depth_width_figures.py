@@ -1,9 +1,13 @@
 """What the raw numbers of the depth and width experiments say, beside the targets."""
 
+import math
+
 import numpy as np
-from depth_width_experiments import PROJECTIONS, TABLES
+from depth_width_experiments import PER_ROW, PROJECTIONS, TABLES
 from npt_figures import figure
 from tabular_scores import ranks
+
+from sklearn_selfattn.depth_width.table_shape import PARAMETERS_PER_ROW
 
 SETS = ("iris", "wine", "diabetes", "sign of a product of four")
 
@@ -17,9 +21,29 @@ def _mean(found, key):
     return float(np.mean([numbers[key] for numbers in found]))
 
 
-def tables_measured(records):
-    """Return (table, seed's numbers) of every split of every table."""
-    return [(name, n) for name in TABLES for n in numbers_of(records, f"table {name}")]
+def tables_measured(records, per_row=PARAMETERS_PER_ROW):
+    """Return (table, numbers) of every split on which both experiments have run.
+
+    "auto" is the recommendation at so many parameters per row.
+    """
+    return [
+        (name, {**n, "auto": recommended[str(per_row)]})
+        for name in TABLES
+        for n, recommended in zip(
+            numbers_of(records, f"table {name}"), numbers_of(records, f"budgets {name}"),
+            strict=False,
+        )
+    ]  # fmt: skip
+
+
+def mean_rank_of_budgets(records):
+    """Rank the budgets by cross-validation on the training rows, and average: 1 is best."""
+    by_split = [
+        ranks([-n[str(per_row)]["cv"] for per_row in PER_ROW])
+        for name in TABLES
+        for n in numbers_of(records, f"budgets {name}")
+    ]
+    return dict(zip(PER_ROW, np.mean(by_split, axis=0), strict=True))
 
 
 def figures(records):
@@ -101,10 +125,12 @@ def _chase(records):
     return entries
 
 
-def mean_ranks(records):
+def mean_ranks(records, per_row=PARAMETERS_PER_ROW):
     """Rank recommended and fixed shape on the test rows of each split, 1 is best, and average."""
-    by_split = [ranks([-n["auto"]["test"], -n["fixed"]["test"]])
-                for _, n in tables_measured(records)]  # fmt: skip
+    by_split = [
+        ranks([-n["auto"]["test"], -n["fixed"]["test"]])
+        for _, n in tables_measured(records, per_row)
+    ]
     return np.mean(by_split, axis=0) if by_split else None
 
 
@@ -120,9 +146,16 @@ def _tables(records):
         figure(f"mean rank over {n_tables} tables, against a fixed 3 x 64 (its rank as target)",
                auto, f"<= {fixed:.4g}"),
         figure("tables measured", n_tables, ">= 6"),
-        figure("share of splits within one standard error of the search's best",
-               np.mean(near), ">= 0.6667"),
+        figure(f"of {len(near)} splits, within one standard error of the search's best",
+               sum(near), f">= {math.ceil(2 * len(near) / 3)}"),
         figure("fit time over that of the search, mean", np.mean(cost), "<= 0.1"),
+    ] + [
+        figure(f"{per_row} parameters per row: mean rank, training rows", rank)
+        for per_row, rank in mean_rank_of_budgets(records).items()
+    ] + [
+        figure(f"{per_row} parameters per row: mean rank against the fixed shape, test rows",
+               mean_ranks(records, per_row)[0])
+        for per_row in PER_ROW
     ]  # fmt: skip
 
 

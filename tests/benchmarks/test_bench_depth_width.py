@@ -6,9 +6,11 @@ import bench_depth_width
 import numpy as np
 import pytest
 import render_depth_width
-from depth_width_experiments import EXPERIMENTS, TABLES, anchors, law
-from depth_width_figures import figures, mean_ranks
+from depth_width_experiments import EXPERIMENTS, PER_ROW, TABLES, anchors, law
+from depth_width_figures import figures, mean_rank_of_budgets, mean_ranks
 from depth_width_nets import CellsClassifier, ChaseClassifier, pointer_chasing
+
+from sklearn_selfattn.depth_width.table_shape import PARAMETERS_PER_ROW
 
 MACHINE = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
 
@@ -17,10 +19,18 @@ def record(experiment, numbers, seed=0):
     return {"experiment": experiment, "seed": seed, "numbers": numbers, "cpu_s": 1.0}
 
 
-def split(auto, fixed, cv=-0.5):
+def budget(auto, cv=-0.5):
+    entry = {"shape": [2, 24], "cpu_s": 2.0}
+    return {
+        str(per_row): {**entry, "test": auto + off, "cv": cv - off}
+        for per_row, off in zip(PER_ROW, (0.0 if p == PARAMETERS_PER_ROW else 0.1 for p in PER_ROW),
+                                strict=True)
+    }  # fmt: skip
+
+
+def split(auto, fixed):
     shape = {"shape": [2, 24], "cpu_s": 2.0}
     return {
-        "auto": {**shape, "test": auto, "cv": cv},
         "fixed": {**shape, "test": fixed},
         "search": {**shape, "cpu_s": 10.0, "test": auto, "cv": -0.45, "se": 0.02, "shapes": 8},
     }
@@ -35,8 +45,11 @@ RECORDS = [
     record("exact", {"wrong": 0, "outside the bounds": 1, "seconds": 5.0}),
     record("chase", CHASE),
     record("table vowel", split(-0.3, -0.4)),
-    record("table energy", split(-3.0, -2.0, cv=-0.46)),
+    record("table energy", split(-3.0, -2.0)),
     record("table energy", split(-3.0, -2.0), seed=1),
+    record("budgets vowel", budget(-0.3)),
+    record("budgets energy", budget(-3.0, cv=-0.46)),
+    record("budgets energy", budget(-3.0), seed=1),
 ]
 
 
@@ -47,9 +60,12 @@ def test_figures_and_misses():
     assert found["one hop, the control: layers chosen"]["reached"] is False
     assert found["CPU minutes of both searches"]["reached"]
     np.testing.assert_allclose(mean_ranks(RECORDS), [5 / 3, 4 / 3])
-    share = found["share of splits within one standard error of the search's best"]
-    assert (share["value"], share["reached"]) == (pytest.approx(1 / 3, rel=1e-5), False)
-    page = render_depth_width.page({"records": RECORDS, "machine": MACHINE, "command": "python x"})
+    near = found["of 3 splits, within one standard error of the search's best"]
+    assert (near["value"], near["target"], near["reached"]) == (1, ">= 2", False)
+    assert mean_rank_of_budgets(RECORDS)[PARAMETERS_PER_ROW] == 1
+    page = render_depth_width.page(
+        {"records": RECORDS, "machine": MACHINE, "commands": ["python x"]}
+    )
     listed = page.split("Missed:")[1].split("Not measured")[0]
     for name, entry in found.items():
         assert (f" {name}: " in listed) == (entry.get("reached") is False)

@@ -42,11 +42,11 @@ def test_categories_and_missing_cells_count():
 def test_recommendation_follows_rows_and_columns():
     X = np.random.RandomState(0).normal(size=(2500, 4))
     plain = recommend_for_table(X, n_heads=2)
-    assert plain == recommend_depth_width(50_000, n_heads=2)
+    assert plain == recommend_depth_width(150_000, n_heads=2)
     aware = recommend_for_table(X, n_heads=2, use_embedding_rank=True)
-    assert aware == recommend_depth_width(50_000, n_heads=2, embedding_rank=9)
+    assert aware == recommend_depth_width(150_000, n_heads=2, embedding_rank=9)
     assert aware.depth > plain.depth
-    assert recommend_for_table(X[:10]).n_params <= 5000
+    assert recommend_for_table(X[:10]) == recommend_depth_width(15_000)
     assert recommend_for_table(X, n_params=1e5) == recommend_depth_width(1e5)
     assert recommend_for_table(pd.DataFrame(X).astype(object).astype(float)) == (
         recommend_for_table(X)
