@@ -1,0 +1,6 @@
+"""Placeholder."""
+
+
+def page(results):
+    """Write."""
+    return ""
