@@ -14,8 +14,8 @@ Only the page, from the results at hand::
 
     python benchmarks/bench_reranking.py --render
 
-On embeddings of your own, for instance of ROxford5k and RParis6k. Each ``NAME.npz`` in the folder holds
-``X, y`` (to train on), ``gallery, queries``, and either ``gallery_y, queries_y`` or
+On embeddings of your own, for instance of ROxford5k and RParis6k. Each ``NAME.npz`` in the folder
+holds ``X, y`` (to train on), ``gallery, queries``, and either ``gallery_y, queries_y`` or
 ``relevant``, pairs (query, gallery row), with or without ``junk``, pairs that do not count::
 
     python benchmarks/bench_reranking.py --features DIR

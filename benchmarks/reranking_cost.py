@@ -40,10 +40,10 @@ def peak_mb():
 def memory(n_rows, n_queries=1000):
     """Index a gallery and re-rank queries."""
     model = trained()
-    X, y = rows(n_rows, 1)
+    X, _ = rows(n_rows, 1)
     queries, _ = rows(n_queries, 2)
     before = peak_mb()
-    model.set_gallery(X, y)
+    model.set_gallery(X)
     indexed = peak_mb()
     start = time.process_time()
     model.kneighbors(queries)
@@ -57,9 +57,9 @@ def memory(n_rows, n_queries=1000):
 def latency(n_rows, n_queries=100):
     """Time the stages, and peers, for each query."""
     model = trained()
-    X, y = rows(n_rows, 1)
+    X, _ = rows(n_rows, 1)
     queries, _ = rows(n_queries, 2)
-    model.set_gallery(X, y)
+    model.set_gallery(X)
     Q = unit_rows(queries)
     found = {}
 

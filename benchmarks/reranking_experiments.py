@@ -229,9 +229,8 @@ def peers(name):
             )
         for length in (128, 256, n):
             where = "whole gallery" if length == n else f"first {length}"
-            plain = {"k1": 20, "k2": 6, "original_weight": 0.0}
             found[f"k-reciprocal, {where}"] = t.reordered(
-                lambda *a: k_reciprocal(*a, **plain), length
+                lambda *a: k_reciprocal(*a, k1=20, k2=6, original_weight=0.0), length
             )
             found[f"diffusion, {where}"] = t.reordered(diffusion, length)
         found["SuperGlobal-style, first 256"] = t.reordered(superglobal, 256)

@@ -2,8 +2,9 @@
 Better neighbours among classes never seen
 ==========================================
 
-:class:`~sklearn_selfattn.AttentionReranker` learns from some classes how lists of neighbours should be
-re-ranked, and does it for others. Here it learns from the digits 0 to 5, and searches among 6 to 9.
+:class:`~sklearn_selfattn.AttentionReranker` learns from some classes how lists of neighbours should
+be re-ranked, and does it for others. Here it learns from the digits 0 to 5, and searches among 6 to
+9.
 """
 
 # %%
@@ -25,8 +26,8 @@ model.fit(X[known], y[known])
 # %%
 # Search among others
 # -------------------
-# ``set_gallery`` trains nothing. With no query given, each image of the gallery looks for the others
-# of its class.
+# ``set_gallery`` trains nothing. With no query given, each image of the gallery looks for the
+# others of its class.
 
 model.set_gallery(X[~known], y[~known])
 for metric in ("map", "precision@1", "recall@100"):
@@ -43,9 +44,9 @@ RerankDisplay.from_estimator(model)
 # %%
 # One list
 # --------
-# A query of a class whose images look unlike each other. Green frames are relevant. The marks beside
-# the maps are the places of relevant images: their affinities look alike, and the net lets them look at
-# each other.
+# The query that gained most. Green frames are relevant. The marks beside the maps are the places of
+# relevant images in the first list: their affinity features look alike, which is what the net goes
+# by.
 
 import numpy as np
 
@@ -53,7 +54,8 @@ from sklearn_selfattn import RankedListDisplay
 
 gallery, images = X[~known], digits.images[~known]
 rankings = [
-    model.kneighbors(gallery, n_neighbors=10, return_distance=False, rerank=r) for r in (False, True)
+    model.kneighbors(gallery, n_neighbors=10, return_distance=False, rerank=r)
+    for r in (False, True)
 ]
 right = [(y[~known][ranking] == y[~known][:, None]).sum(axis=1) for ranking in rankings]
 query = int(np.argmax(right[1] - right[0]))  # the one that gained most
@@ -87,7 +89,10 @@ RankedListDisplay.from_estimator(
 from sklearn.neighbors import KNeighborsTransformer
 
 with_tree = AttentionReranker(
-    searcher=KNeighborsTransformer(algorithm="ball_tree"), max_epochs=1, n_candidates=64, random_state=0
+    searcher=KNeighborsTransformer(algorithm="ball_tree"),
+    max_epochs=1,
+    n_candidates=64,
+    random_state=0,
 )
 with_tree.fit(X[known], y[known]).set_gallery(gallery, y[~known])
 print(f"precision@1: {with_tree.retrieval_score(metric='precision@1'):.3f}")
@@ -95,7 +100,8 @@ print(f"precision@1: {with_tree.retrieval_score(metric='precision@1'):.3f}")
 # %%
 # Without training
 # ----------------
-# The peers are functions of queries, gallery and ranking. Here each makes a new list from the first.
+# The peers are functions of queries, gallery and ranking. Here each reorders the first list, in
+# whose first place a query finds itself.
 
 from sklearn_selfattn.reranking import (
     diffusion,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..core.attention import merge_heads, split_heads
 
 LEAST_SQUARE, LARGEST_SQUARE = 1e-4, 1e4  # bounds of the squared distance before its root
-INITIAL_SCALE = 0.02
+INITIAL_SCALE = 0.02 * math.sqrt(768)  # over the root of the inputs: 0.02 at the published width
 
 
 class Block(nn.Module):
@@ -124,7 +124,8 @@ class AffinityEncoder(nn.Module):
         self.align = nn.Linear(d_model, n_anchors)  # back to affinities: for training only
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=INITIAL_SCALE)
+                std = INITIAL_SCALE / math.sqrt(layer.in_features)
+                nn.init.trunc_normal_(layer.weight, std=std, a=-100 * std, b=100 * std)
                 nn.init.zeros_(layer.bias)
 
     def _tokens(self, affinity: Tensor) -> Tensor:
