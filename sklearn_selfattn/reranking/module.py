@@ -82,6 +82,10 @@ class AffinityEncoder(nn.Module):
     features, so that a list in another order gives the same scores in that order, and lists may be
     longer than those trained on.
 
+    Initial weights are normal with a standard deviation of 0.02 where there are 768 inputs, as
+    published, and in proportion to the root of the inputs elsewhere: at 0.02 everywhere the
+    attention of a narrow net stays uniform.
+
     Shape: input ``(b, k, l)``, output ``(b, k, d)``.
 
     Parameters
