@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..core.base import EARLY_STOPPING_ROWS, BaseSelfAttention, guarded_fit
 from ..core.holdout import hold_out
 from .gallery import DTYPES, TwoStageSearch
-from .lists import ListBatches, ListLoss, RankedLists, best_blend, score_lists
+from .lists import ListBatches, ListLoss, RankedLists, best_blend, precision_by_blend, score_lists
 from .metrics import as_pairs, relevance_hits, retrieval_metric
 from .module import AffinityEncoder
 from .search import nearest, unit_rows
@@ -71,8 +71,9 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         each time: views of the same list.
     blend : float or "auto", default="auto"
         How much of the cosine similarity is kept: scores are the mean of refined and plain
-        similarity with weights 1 and `blend`. "auto" chooses it by lists held out, of which "do not
-        re-rank" is a possible outcome; without any it is 0.25.
+        similarity with weights 1 and `blend`. "auto" chooses it by lists held out, for mean average
+        precision and the first place alike; "do not re-rank" is a possible outcome. Without lists
+        held out it is 0.25.
     d_model : int, default=32
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=2
@@ -130,7 +131,7 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         The trained net.
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "valid_loss" (with early stopping: 1 less the
-        mean of mean average precision and precision in the first place), "lr", "dur" (seconds).
+        mean average precision of held-out lists), "lr", "dur" (seconds).
     n_iter_ : int
         Number of epochs.
     n_features_in_ : int
@@ -428,11 +429,11 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
                     stacklevel=4,
                 )
 
-            def choose(module):
-                return best_blend(*score_lists(module, *where), hits, n_relevant)
+            def precisions(module):
+                return precision_by_blend(*score_lists(module, *where), hits, n_relevant)
 
-            def validate(module):
-                return 1.0 - choose(module)[1]
+            def validate(module):  # the first place alone would be too noisy to choose epochs by
+                return 1.0 - precisions(module)[0].max()
 
         self._train(
             self._build_module(seeds[0], self._resolve_dtype(len(rows[0]))),
@@ -452,7 +453,7 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         )
         self.blend_ = FIXED_BLEND if self.blend == "auto" else float(self.blend)
         if self.blend == "auto" and held_out is not None:
-            self.blend_, _ = choose(self.module_)
+            self.blend_ = best_blend(*precisions(self.module_))
 
     # --- classes --------------------------------------------------------------------------
 

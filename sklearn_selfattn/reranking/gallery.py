@@ -200,7 +200,7 @@ class TwoStageSearch(BaseSelfAttention):
         place_weight : float, default=0.0
             How much an item's place in the given ranking counts, on a logarithmic scale. For
             rankings that know more than the cosine, such as those of `k_reciprocal` and
-            `diffusion`: try 1.
+            `diffusion`: try 2.
 
         Returns
         -------
