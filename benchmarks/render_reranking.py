@@ -71,7 +71,8 @@ def page(results):
         "   its numbers come from ``benchmarks/results/reranking.json``.\n",
         ":class:`~sklearn_selfattn.AttentionReranker` at its defaults, on classes that it was not "
         "trained on, beside ways to re-rank without training. Targets were set before. The guide "
-        "is :ref:`reranking`.\n",
+        "is :ref:`reranking`. Mean average precision is the step-wise one where targets are "
+        "judged, because they were set with it; the tables have both.\n",
         f"{len(judged) - len(lost)} of {len(judged)} targets are reached."
         + (" Missed:\n" if lost else "\n"),
     ]

@@ -33,7 +33,9 @@ from sklearn_selfattn.reranking.search import nearest, reorder, unit_rows
 
 METRICS = {"map": "map", "map_step": "map_step", "p1": "precision@1", "ndcg10": "ndcg@10"}
 BLENDS = (0.0, 0.25, 0.5, 1.0)
-PLACE_WEIGHT = 2.0  # of lists that other methods made: 1, 2, 4 tried on classes of the training part
+PLACE_WEIGHT = (
+    2.0  # of lists that other methods made: 1, 2, 4 tried on classes of the training part
+)
 ALPHA_QE = [(k, alpha) for k in (2, 5, 10) for alpha in (0.0, 1.0, 3.0)]
 
 
