@@ -23,6 +23,8 @@ def _scores(records):
         for blend in ("0.0", "0.25", "1.0"):
             cells = [spread(records, name, blend, c) for c in COLUMNS]
             rows.append([f"with blend={blend}", *cells])
+        cells = [spread(records, f"{name}, lists of 512", "auto", c) for c in COLUMNS]
+        rows.append(["with n_candidates=512", *cells])
         if name == "omniglot":
             for key in ("augmentation", "diffusion", "k_reciprocal"):
                 cells = [spread(records, name, f"on {key}", c) for c in COLUMNS]
@@ -112,8 +114,8 @@ def page(results):
         "test classes had no part in it. Differences from the first stage in brackets; one seed, "
         "so that differences of a few thousandths are noise.\n",
         _ablation(records),
-        "Temperature and ``exclude_query`` were chosen by an earlier run, with weights of 0.02 to begin "
-        "with in all layers; here at ``blend=0.25``.\n",
+        "Temperature and ``exclude_query`` were chosen by an earlier run, with initial weights of "
+        "the size 0.02 in all layers; here at ``blend=0.25``.\n",
         _earlier(records),
         _heading("CPU milliseconds for a query", "-"),
         "In lists of 256, 100 queries, one thread. k-reciprocal re-ranking and diffusion include "

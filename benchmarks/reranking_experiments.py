@@ -157,6 +157,16 @@ def ours(name, other):
     return run
 
 
+def longer(name):
+    """Make an experiment with lists of 512 candidates."""
+
+    def run(seed):
+        t = task(name)
+        return by_blend(t, t.fit(seed, n_candidates=512)[0])
+
+    return run
+
+
 def shuffled(seed):
     """Fit on labels that mean nothing."""
     t = task("omniglot")
@@ -300,6 +310,8 @@ EXPERIMENTS = {
     "memory": (cost("memory", 100_000), True),
     "latency 2000": (cost("latency", 2_000), True),
     "latency 10000": (cost("latency", 10_000), True),
+    "clinc, lists of 512": (longer("clinc"), False),
+    "omniglot, lists of 512": (longer("omniglot"), False),
     "metrics": (metrics, True),
     "digits": (digits, True),
     "omniglot with a view": (with_view, True),
