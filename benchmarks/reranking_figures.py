@@ -109,6 +109,8 @@ def figures(records):
             add("controls", f"{words} (one seed)", sign * (value - seed_0[0]), target)
     add("cost", "gallery of 100,000 x 128, 1,000 queries: growth of memory, MB",
         mean(records, "memory", "growth_mb"), "< 300")  # fmt: skip
+    add("cost", "the same: growth while the gallery of 49 MB is taken in, MB",
+        mean(records, "memory", "indexing_mb"))  # fmt: skip
     times = [mean(records, f"latency {n}", "re-ranking") for n in (2000, 10_000, 50_000)]
     times = [t for t in times if t is not None]
     if len(times) > 1:

@@ -104,7 +104,11 @@ def test_peers_of_the_benchmark_reorder():
 
 def test_costs_are_measured():
     found = reranking_cost.memory(500, n_queries=20)
-    assert found["growth_mb"] >= found["growth_after_indexing_mb"] >= 0
+    assert found["growth_mb"] >= 0
+    with reranking_cost.watched() as grown:
+        np.ones(2**23).sum()
+        np.ones(2**23).sum()
+    assert 32 < grown["mb"] < 256
     assert all(value > 0 for value in reranking_cost.latency(500, n_queries=20).values())
 
 
