@@ -44,6 +44,9 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .primal import PrimalAttentionClassifier as PrimalAttentionClassifier
     from .primal import PrimalAttentionRegressor as PrimalAttentionRegressor
     from .primal import attention_spectrum as attention_spectrum
+    from .reranking import AttentionReranker as AttentionReranker
+    from .reranking import RankedListDisplay as RankedListDisplay
+    from .reranking import RerankDisplay as RerankDisplay
     from .time_events import AttentionByLagDisplay as AttentionByLagDisplay
     from .time_events import BochnerTimeEncoder as BochnerTimeEncoder
     from .time_events import EventSequences as EventSequences
@@ -69,6 +72,7 @@ _HOMES = {
     "AttentionByLagDisplay": "time_events",
     "AttentionCausalDiscovery": "causal",
     "AttentionMaps": "core.maps",
+    "AttentionReranker": "reranking",
     "AttentionSpectrumDisplay": "primal",
     "BochnerTimeEncoder": "time_events",
     "CITestCountDisplay": "causal",
@@ -95,6 +99,8 @@ _HOMES = {
     "PAGDisplay": "causal",
     "PrimalAttentionClassifier": "primal",
     "PrimalAttentionRegressor": "primal",
+    "RankedListDisplay": "reranking",
+    "RerankDisplay": "reranking",
     "SentenceAttentionDisplay": "distributional",
     "SeparationBoundsDisplay": "depth_width",
     "SeparationRankDisplay": "depth_width",

@@ -106,6 +106,7 @@ def wine():
         "guide/npt_pretrained.rst",
         "guide/time_events.rst",
         "guide/primal.rst",
+        "guide/reranking.rst",
         "guide/transport.rst",
     ],
 )
