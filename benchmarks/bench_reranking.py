@@ -21,21 +21,13 @@ holds ``X, y`` (to train on), ``gallery, queries``, and either ``gallery_y, quer
     python benchmarks/bench_reranking.py --features DIR
 """
 
-import argparse
-import hashlib
-import json
-import shlex
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import render_reranking
-import torch
-from bench_tabular import cpu_seconds, machine
-from bench_transport import save
+from experiments import Bench, fingerprint, save
+from render_reranking import page
 from reranking_experiments import EXPERIMENTS, METRICS
-from threadpoolctl import threadpool_limits
 
 from sklearn_selfattn.reranking import (
     AttentionReranker,
@@ -49,47 +41,13 @@ from sklearn_selfattn.reranking import (
 from sklearn_selfattn.reranking.metrics import as_pairs
 from sklearn_selfattn.reranking.search import nearest, unit_rows
 
-ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "benchmarks" / "results" / "reranking.json"
-PAGE = ROOT / "docs" / "benchmarks" / "reranking.rst"
+BENCH = Bench("reranking", EXPERIMENTS, page, fingerprint(AttentionReranker().get_params()))
 PEERS = {
     "query_expansion": query_expansion,
     "database_augmentation": database_augmentation,
     "k_reciprocal": k_reciprocal,
     "diffusion": diffusion,
 }
-
-
-def defaults_hash():
-    """Return a fingerprint of the default parameters: others ask for new measurements."""
-    words = json.dumps(AttentionReranker().get_params(), sort_keys=True, default=repr)
-    return hashlib.sha256(words.encode()).hexdigest()[:12]
-
-
-def load(out):
-    """Read the results at these defaults, or return empty ones."""
-    results = json.loads(out.read_text()) if out.exists() else {}
-    if results.get("defaults") != defaults_hash():
-        results = {"defaults": defaults_hash(), "records": []}
-    return results
-
-
-def run(out, names, n_seeds, command):
-    """Run what is missing, each result saved as soon as it is there; all of a seed first."""
-    done = {(record["experiment"], record["seed"]) for record in load(out)["records"]}
-    for seed in range(n_seeds):
-        for name in names:
-            measure, once = EXPERIMENTS[name]
-            if (name, seed) in done or (once and seed):
-                continue
-            start = cpu_seconds()
-            record = {"experiment": name, "seed": seed, "numbers": measure(seed)}
-            record["cpu_s"] = round(cpu_seconds() - start, 1)
-            record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            results = load(out)
-            results["records"].append(record)
-            save(out, {**results, "machine": machine(), "command": command})
-            print(f"{name}, seed {seed}: {record['cpu_s']} CPU s", flush=True)
 
 
 def measure_features(path):
@@ -134,30 +92,9 @@ def features(folder):
 def main(arguments=None):
     """Run from the command line."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of " + ", ".join(EXPERIMENTS))
-    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
-    parser.add_argument("--out", type=Path, default=OUT, help="results file")
-    parser.add_argument("--render", action="store_true", help="page only")
-    parser.add_argument("--features", type=Path, metavar="DIR", help="embeddings of your own")
-    options = parser.parse_args(given)
-    unknown = [name for name in options.names if name not in EXPERIMENTS]
-    if unknown:
-        parser.error(f"no such experiment: {', '.join(unknown)}; there are {list(EXPERIMENTS)}")
-    if options.features:
-        return features(options.features)
-    if options.render:
-        PAGE.write_text(render_reranking.page(load(options.out)))
-        return 0
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            command = shlex.join(["python", "benchmarks/bench_reranking.py", *given])
-            run(options.out, options.names or list(EXPERIMENTS), options.seeds, command)
-    finally:
-        torch.set_num_threads(threads)
-    return 0
+    if given[:1] == ["--features"] and len(given) == 2:
+        return features(Path(given[1]))
+    return BENCH.main(given)
 
 
 if __name__ == "__main__":

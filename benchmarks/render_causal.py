@@ -2,8 +2,8 @@
 
 from causal_experiments import CELLS, EXPERIMENTS
 from causal_figures import GROUPS, figures, mean, numbers_of, seeds_of
-from render_npt import number, target_words, verdict
-from render_transport import _grid, _heading
+from pages import closing, figure_table, grid, heading, opening
+from render_npt import number
 
 SEARCHES = ("flights", "sentiment")
 _COLUMNS = {
@@ -25,7 +25,7 @@ def _explanations(records, name):
         if isinstance(values, dict):
             cells = [number(mean(records, name, model, key)) for key in _COLUMNS]
             rows.append([f"**{model}**" if model.startswith("CLEANN") else model, *cells])
-    return _grid(["explainer", *_COLUMNS.values()], rows)
+    return grid(["explainer", *_COLUMNS.values()], rows)
 
 
 def _tables(records):
@@ -41,7 +41,7 @@ def _tables(records):
             cells = [number(mean(records, name, method, key)) for key in keys]
             rows.append([cell, method.replace("icd", "ICD").replace("fci", "FCI (ours)"), *cells])
     head = ["table", "method", "skeleton F1", "all right", "marks off", "tests", "CPU s"]
-    return _grid(head, rows)
+    return grid(head, rows)
 
 
 def _story(records, name):
@@ -70,48 +70,30 @@ def page(results):
     """Write the documentation page."""
     records = results["records"]
     found = figures(records)
-    judged = [(group, f) for group, entries in found.items() for f in entries if "target" in f]
-    lost = [(group, f) for group, f in judged if not f["reached"]]
-    out = [
-        _heading("Causal reading of attention: what it is held to", "="),
-        ".. This page is written by ``python benchmarks/bench_causal.py --render``;\n"
-        "   its numbers come from ``benchmarks/results/causal.json``.\n",
+    unmeasured = [name for name in EXPERIMENTS if not seeds_of(records, name)]
+    says = (
         "Graphs against all graphs with the same independences and beside causal-learn; "
         "explanations beside searches without a graph. Targets were set before. The guide is "
-        ":ref:`causal`.\n",
-        f"{len(judged) - len(lost)} of {len(judged)} targets are reached."
-        + (" Missed:\n" if lost else "\n"),
-    ]
-    if lost:
-        lines = [
-            f"- {GROUPS[group]}: {f['name']}: {number(f['value'])} (target {target_words(f)})"
-            for group, f in lost
-        ]
-        out.append("\n".join(lines) + "\n")
-    missing = [name for name in EXPERIMENTS if not seeds_of(records, name)]
-    if missing:
-        out.append(f"**Not measured yet**, so nothing is claimed: {', '.join(missing)}.\n")
+        ":ref:`causal`."
+    )
+    title = "Causal reading of attention: what it is held to"
+    out = opening("causal", title, says, found, unmeasured, GROUPS)
     for group, entries in found.items():
-        out.append(_heading(GROUPS[group], "-"))
-        rows = []
-        for f in entries:
-            word = verdict(f)
-            rows.append([f["name"], number(f["value"]), target_words(f),
-                         "**missed**" if word == "MISSED" else word])  # fmt: skip
-        out.append(_grid(["figure", "measured", "target", ""], rows))
+        out.append(heading(GROUPS[group], "-"))
+        out.append(figure_table(entries))
         if group in SEARCHES:
             out += [_explanations(records, group), _story(records, group)]
         if group == "finite":
             out.append(_tables(records))
-    out.append(_heading("How it was run", "-"))
-    out.append(
+    how = []
+    how.append(
         "Means over seeds; one thread. Graphs are random, with hidden nodes; the truth is told by "
         "d-separation and brute force, without the rules of the package. causal-learn's FCI at its "
         "defaults gets the same p-values, and its distinct tests are counted. 1e9 samples still "
         "take a partial correlation below 0.00016 for none; where effects almost cancel, that is "
         "wrong, and 1e12 tells.\n"
     )
-    out.append(
+    how.append(
         "The explained models are small Transformers (two layers, two heads, width 64) trained for "
         "this benchmark with tokens left out at random: one fills in a plane's next destination "
         "after its last 14 (planes not seen in training), one tells good from bad reviews of up to "
@@ -133,15 +115,5 @@ def page(results):
                 words += (
                     f"; of the plane's commonest destination: {number(sum(common) / len(common))}"
                 )
-            out.append(words + ".\n")
-    runs = [f"{name}: {len(seeds_of(records, name))}"
-            for name in dict.fromkeys(r["experiment"] for r in records)]  # fmt: skip
-    out.append("Seeds of each experiment: " + ", ".join(runs) + ".\n")
-    machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    out.append(
-        f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['system']}. "
-        f"Versions: {versions}.\n"
-    )
-    out.append(f"::\n\n   {results['command']}\n")
-    return "\n".join(out)
+            how.append(words + ".\n")
+    return "\n".join([*out, *closing(results, how)])

@@ -2,8 +2,8 @@
 
 from depth_width_experiments import EXPERIMENTS
 from depth_width_figures import SETS, figures, numbers_of, tables_measured
-from render_npt import number, target_words
-from render_transport import _grid, _heading
+from pages import closing, figure_table, grid, heading, opening
+from render_npt import number
 
 
 def _shape(depth, width):
@@ -21,7 +21,7 @@ def _chase_table(records):
                 for depth in (1, 2, 3)
                 if f"{hops} hops: accuracy of {depth}" in n
             ]  # fmt: skip
-    return _grid(["hops", "layers", "parameters", "accuracy", ""], rows)
+    return grid(["hops", "layers", "parameters", "accuracy", ""], rows)
 
 
 def _tables_table(records):
@@ -35,7 +35,7 @@ def _tables_table(records):
     head = ["table"]
     for key in ("recommended", "fixed", "searched"):
         head += [f"{key}", "test loss", "CPU s"]
-    return _grid(head, rows)
+    return grid(head, rows)
 
 
 def _rank_table(records):
@@ -46,48 +46,27 @@ def _rank_table(records):
         for n in numbers_of(records, "embedding_rank")
         for name in SETS
     ]  # fmt: skip
-    return _grid(["data", "without", "loss", "with the rank", "loss"], rows)
+    return grid(["data", "without", "loss", "with the rank", "loss"], rows)
 
 
 def page(results):
     """Write the documentation page."""
-    records, machine = results["records"], results["machine"]
+    records = results["records"]
     found = figures(records)
-    judged = [(group, f) for group, entries in found.items() for f in entries if "target" in f]
-    lost = [(group, f) for group, f in judged if not f["reached"]]
-    out = [
-        _heading("Depth and width: what it is held to", "="),
-        ".. This page is written by ``python benchmarks/bench_depth_width.py --render``;\n"
-        "   its numbers come from ``benchmarks/results/depth_width.json``.\n",
-        "Targets were set before anything was measured. The guide is :ref:`depth_width`.\n",
-        f"{len(judged) - len(lost)} of {len(judged)} targets are reached."
-        + (" Missed:\n" if lost else "\n"),
-    ]
-    out += [
-        f"- {group} {f['name']}: {number(f['value'])} (target {target_words(f)})"
-        for group, f in lost
-    ]
-    out += [""] if lost else []
-    missing = [name for name in EXPERIMENTS if not numbers_of(records, name)]
-    if missing:
-        out.append(f"**Not measured**, so nothing is claimed: {', '.join(missing)}.\n")
+    unmeasured = [name for name in EXPERIMENTS if not numbers_of(records, name)]
+    says = "Targets were set before anything was measured. The guide is :ref:`depth_width`."
+    out = opening("depth_width", "Depth and width: what it is held to", says, found, unmeasured)
     details = {
         "Does the search find depth where it is needed?": _chase_table,
         "Is the recommendation of use on tables?": _tables_table,
         "Does a small embedding rank ask for depth?": _rank_table,
     }
-    words = {True: "reached", False: "**missed**", None: ""}
     for group, entries in found.items():
-        out.append(_heading(group, "-"))
-        rows = [
-            [f["name"], number(f["value"]), target_words(f), words[f.get("reached")]]
-            for f in entries
-        ]
-        out.append(_grid(["figure", "measured", "target", ""], rows))
+        out.append(heading(group, "-"))
+        out.append(figure_table(entries))
         if group in details:
             out.append(details[group](records))
-    out.append(_heading("How it was run", "-"))
-    out.append(
+    how = (
         "The nets are plain pre-norm transformers of two heads, in "
         "``benchmarks/depth_width_nets.py``. *Pointer chasing*: ten symbols, a permutation f "
         "and a start s; the label is f(f(s)), or f(s) in the control; 16,000 rows, three random "
@@ -100,17 +79,4 @@ def page(results):
         "best mean. *Embedding rank*: numbers embedded linearly, 50,000 "
         "parameters, cross-validation. One thread.\n"
     )
-    runs = {name: len(numbers_of(records, name)) for name in EXPERIMENTS}
-    spent = sum(record["cpu_s"] for record in records)
-    out.append(
-        "Runs of each experiment: "
-        + ", ".join(f"{name}: {count}" for name, count in runs.items() if count)
-        + f". {spent / 60:.0f} CPU minutes in all.\n"
-    )
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    out.append(
-        f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['system']}. "
-        f"Versions: {versions}.\n"
-    )
-    out.append("::\n\n" + "".join(f"   {command}\n" for command in results["commands"]))
-    return "\n".join(out)
+    return "\n".join([*out, *closing(results, [how])])

@@ -1,9 +1,10 @@
 """Turn the results of `bench_primal.py` into a page."""
 
+from pages import closing, figure_table, grid, heading, opening
 from primal_data import SERIES
 from primal_experiments import EXPERIMENTS
 from primal_figures import GROUPS, MODELS, figures, mean_over_seeds, mean_over_sets, numbers_of
-from render_npt import number, target_words, verdict
+from render_npt import number
 
 LABELS = {
     "primal": "**primal**",
@@ -22,17 +23,6 @@ SIZES = {
 }
 
 
-def _heading(text, mark):
-    return f"{text}\n{mark * len(text)}\n"
-
-
-def _grid(head, rows):
-    lines = [".. list-table::", "   :header-rows: 1", "   :class: benchmark", ""]
-    for row in [head, *rows]:
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}".rstrip() for i, cell in enumerate(row)]
-    return "\n".join(lines) + "\n"
-
-
 def _scores(records, key):
     rows = []
     without = () if key in ("accuracy", "cpu_s") else ("minirocket", "ridge")
@@ -44,49 +34,30 @@ def _scores(records, key):
         rows.append([f"{name} ({SIZES[name]})", n, *cells])
     means = [mean_over_sets(records, m, key) for m in models]
     rows.append(["mean", "", *[number(value) for value in means]])
-    return _grid(["set (train / test)", "seeds", *[LABELS[m] for m in models]], rows)
+    return grid(["set (train / test)", "seeds", *[LABELS[m] for m in models]], rows)
 
 
 def page(results):
     """Write the documentation page."""
     records = results["records"]
     found = figures(records)
-    judged = [(group, f) for group, entries in found.items() for f in entries if "target" in f]
-    lost = [(group, f) for group, f in judged if not f["reached"]]
-    out = [
-        _heading("Primal attention: what it is held to", "="),
-        ".. This page is written by ``python benchmarks/bench_primal.py --render``;\n"
-        "   its numbers come from ``benchmarks/results/primal.json``.\n",
+    unmeasured = [name for name in EXPERIMENTS if not numbers_of(records, name)]
+    says = (
         ":class:`~sklearn_selfattn.PrimalAttentionClassifier` at its defaults beside named peers, "
         "and beside itself with other attention and with none: targets were set before. The guide "
-        "is :ref:`primal`.\n",
-        f"{len(judged) - len(lost)} of {len(judged)} targets are reached."
-        + (" Missed:\n" if lost else "\n"),
-    ]
-    if lost:
-        lines = [
-            f"- {GROUPS[group]}: {f['name']}: {number(f['value'])} (target {target_words(f)})"
-            for group, f in lost
-        ]
-        out.append("\n".join(lines) + "\n")
-    missing = [name for name in EXPERIMENTS if not numbers_of(records, name)]
-    if missing:
-        out.append(f"**Not measured yet**, so nothing is claimed: {', '.join(missing)}.\n")
+        "is :ref:`primal`."
+    )
+    title = "Primal attention: what it is held to"
+    out = opening("primal", title, says, found, unmeasured, GROUPS)
     for group, entries in found.items():
-        out.append(_heading(GROUPS[group], "-"))
-        rows = []
-        for f in entries:
-            word = verdict(f)
-            rows.append([f["name"], number(f["value"]), target_words(f),
-                         "**missed**" if word == "MISSED" else word])  # fmt: skip
-        out.append(_grid(["figure", "measured", "target", ""], rows))
+        out.append(heading(GROUPS[group], "-"))
+        out.append(figure_table(entries))
     for key, title in (
         ("accuracy", "Accuracy, set by set"), ("log_loss", "Log loss"),
         ("ece", "Expected calibration error"), ("cpu_s", "CPU seconds of a fit"),
     ):  # fmt: skip
-        out += [_heading(title, "-"), _scores(records, key)]
-    out.append(_heading("How it was run", "-"))
-    out.append(
+        out += [heading(title, "-"), _scores(records, key)]
+    how = (
         "Official splits: fitted on the training part, scored once on the test part; means over "
         "seeds. The test part chooses nothing: no epoch, no parameter. One configuration, the "
         "defaults, for all sets; it was chosen by cross-validation on training parts. One thread, "
@@ -97,14 +68,4 @@ def page(results):
         "given, softmax is PyTorch's own kernel. The machine was shared: read ratios, not "
         "seconds.\n"
     )
-    runs = [f"{name}: {len(numbers_of(records, name))}"
-            for name in dict.fromkeys(r["experiment"] for r in records)]  # fmt: skip
-    out.append("Runs of each experiment: " + ", ".join(runs) + ".\n")
-    machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    out.append(
-        f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['system']}. "
-        f"Versions: {versions}.\n"
-    )
-    out.append(f"::\n\n   {results['command']}\n")
-    return "\n".join(out)
+    return "\n".join([*out, *closing(results, [how])])

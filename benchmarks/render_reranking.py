@@ -1,7 +1,7 @@
 """Turn the results of `bench_reranking.py` into a page."""
 
-from render_npt import number, target_words, verdict
-from render_transport import _grid, _heading
+from pages import closing, figure_table, grid, heading, opening
+from render_npt import number
 from reranking_experiments import ABLATIONS, EXPERIMENTS
 from reranking_figures import GROUPS, all_seeds, figures, mean, spread
 
@@ -33,7 +33,7 @@ def _scores(records):
                               ("omniglot shuffled", "trained on shuffled labels")):  # fmt: skip
                 rows.append([text, *[spread(records, key, "auto", c) for c in COLUMNS]])
         head = ["method", "mean AP", "step-wise", "precision@1", "nDCG@10"]
-        out += [_heading(f"All methods on the {words}", "-"), _grid(head, rows)]
+        out += [heading(f"All methods on the {words}", "-"), grid(head, rows)]
     return out
 
 
@@ -48,7 +48,7 @@ def _ablation(records):
                 base = mean(records, experiment, "base", key)
                 cells.append("not run" if value is None else f"{value:.4f} ({value - base:+.4f})")
         rows.append([f"``{change}``", *cells])
-    return _grid(["change of the defaults", "characters: mean AP", "precision@1",
+    return grid(["change of the defaults", "characters: mean AP", "precision@1",
                   "intents: mean AP", "precision@1"], rows)  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def _earlier(records):
             base, then = record["numbers"]["base"], record["numbers"]["0.25"]
             gains = [f"{then[key]:.4f} ({then[key] - base[key]:+.4f})" for key in ("map", "p1")]
             rows.append([SETS[name.split()[1]], f"``{change}``", *gains])
-    return _grid(["set", "change of the defaults", "mean AP", "precision@1"], rows)
+    return grid(["set", "change of the defaults", "mean AP", "precision@1"], rows)
 
 
 def _times(records):
@@ -70,46 +70,28 @@ def _times(records):
         keys = ("first stage", "re-ranking", "k-reciprocal", "diffusion")
         cells = [mean(records, f"latency {n}", key) for key in keys]
         rows.append([f"{n:,}", *["not run" if c is None else number(c) for c in cells]])
-    return _grid(["gallery", "first stage", "re-ranking", "k-reciprocal", "diffusion"], rows)
+    return grid(["gallery", "first stage", "re-ranking", "k-reciprocal", "diffusion"], rows)
 
 
 def page(results):
     """Write the documentation page."""
     records = results["records"]
     found = figures(records)
-    judged = [(group, f) for group, entries in found.items() for f in entries if "target" in f]
-    lost = [(group, f) for group, f in judged if not f["reached"]]
-    out = [
-        _heading("Contextual similarity: what it is held to", "="),
-        ".. This page is written by ``python benchmarks/bench_reranking.py --render``;\n"
-        "   its numbers come from ``benchmarks/results/reranking.json``.\n",
+    unmeasured = [name for name in EXPERIMENTS if not all_seeds(records, name)]
+    says = (
         ":class:`~sklearn_selfattn.AttentionReranker` at its defaults, on classes that it was not "
         "trained on, beside ways to re-rank without training. Targets were set before. The guide "
         "is :ref:`reranking`. Mean average precision is the step-wise one where targets are "
-        "judged, because they were set with it; the tables have both.\n",
-        f"{len(judged) - len(lost)} of {len(judged)} targets are reached."
-        + (" Missed:\n" if lost else "\n"),
-    ]
-    if lost:
-        lines = [
-            f"- {GROUPS[group]}: {f['name']}: {number(f['value'])} (target {target_words(f)})"
-            for group, f in lost
-        ]
-        out.append("\n".join(lines) + "\n")
-    missing = [name for name in EXPERIMENTS if not all_seeds(records, name)]
-    if missing:
-        out.append(f"**Not measured yet**, so nothing is claimed: {', '.join(missing)}.\n")
+        "judged, because they were set with it; the tables have both."
+    )
+    title = "Contextual similarity: what it is held to"
+    out = opening("reranking", title, says, found, unmeasured, GROUPS)
     for group, entries in found.items():
-        out.append(_heading(GROUPS[group], "-"))
-        rows = []
-        for f in entries:
-            word = verdict(f)
-            rows.append([f["name"], number(f["value"]), target_words(f),
-                         "**missed**" if word == "MISSED" else word])  # fmt: skip
-        out.append(_grid(["figure", "measured", "target", ""], rows))
+        out.append(heading(GROUPS[group], "-"))
+        out.append(figure_table(entries))
     out += _scores(records)
     out += [
-        _heading("What the defaults were chosen by", "-"),
+        heading("What the defaults were chosen by", "-"),
         "On two of the five training alphabets, and 30 of the 100 training intents, held out: the "
         "test classes had no part in it. Differences from the first stage in brackets; one seed, "
         "so that differences of a few thousandths are noise.\n",
@@ -117,27 +99,18 @@ def page(results):
         "Temperature and ``exclude_query`` were chosen by an earlier run, with initial weights of "
         "the size 0.02 in all layers; here at ``blend=0.25``.\n",
         _earlier(records),
-        _heading("CPU milliseconds for a query", "-"),
+        heading("CPU milliseconds for a query", "-"),
         "In lists of 256, 100 queries, one thread. k-reciprocal re-ranking and diffusion include "
         "their graph of the gallery, which can be made once for many queries.\n",
         _times(records),
-        _heading("How it was run", "-"),
+    ]
+    how = (
         "Characters: 136 of five alphabets to train on, 106 of three others to search among, 20 "
         "drawings each; histograms of gradients, 128 principal components. Every drawing is a "
         "query for the others. Intents: 100 to train on, 50 others with 5,000 sentences to search "
         "in and 1,500 queries; TF-IDF, 128 singular vectors. What makes embeddings is "
         "fitted on the training part. Parameters of query expansion are the best of nine *on the "
         "test queries*, in its favour; ours saw the training part only. The share of the first "
-        "similarity is chosen by held-out training classes within ``fit``.\n",
-    ]
-    runs = [f"{name}: {all_seeds(records, name)}"
-            for name in dict.fromkeys(r["experiment"] for r in records)]  # fmt: skip
-    out.append("Runs of each experiment: " + ", ".join(runs) + ".\n")
-    machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    out.append(
-        f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['system']}. "
-        f"Versions: {versions}.\n"
+        "similarity is chosen by held-out training classes within ``fit``.\n"
     )
-    out.append(f"::\n\n   {results['command']}\n")
-    return "\n".join(out)
+    return "\n".join([*out, *closing(results, [how])])

@@ -1,7 +1,5 @@
 """The causal benchmark: what its records turn into, and that page and file agree."""
 
-import json
-
 import bench_causal
 import causal_experiments
 import pytest
@@ -75,25 +73,6 @@ def test_means_are_over_the_seeds_that_have_a_number():
     assert mean(records[1:2], "flights", "a", "size") is None
 
 
-def test_runs_resume_and_other_defaults_start_anew(tmp_path, monkeypatch):
-    calls = []
-
-    def measure(seed):
-        calls.append(seed)
-        return {"value": seed}
-
-    experiments = {"one": (measure, False), "two": (measure, True)}
-    monkeypatch.setattr(bench_causal, "EXPERIMENTS", experiments)
-    monkeypatch.setattr(bench_causal, "versions", dict)  # the peers need not be installed
-    out = tmp_path / "causal.json"
-    bench_causal.main(["--out", str(out), "--seeds", "2"])
-    bench_causal.main(["one", "--out", str(out), "--seeds", "3"])
-    assert calls == [0, 0, 1, 2]
-    assert [r["seed"] for r in bench_causal.load(out)["records"]] == calls
-    monkeypatch.setattr(bench_causal, "defaults_hash", lambda: "others")
-    assert bench_causal.load(out)["records"] == []
-
-
 def test_an_experiment_without_peers():
     numbers = causal_experiments.known_attention(0)
     found = figures([record("known_attention", numbers)])["attention"]
@@ -124,5 +103,6 @@ def test_journeys_are_in_the_order_of_departure(shared_data):
 
 
 def test_the_page_is_what_the_results_render_to():
-    results = json.loads(bench_causal.OUT.read_text())
-    assert bench_causal.PAGE.read_text() == render_causal.page(results)
+    bench = bench_causal.BENCH
+    assert bench.load()["records"]  # at the present defaults
+    assert bench.page_path.read_text() == bench.page(bench.load())

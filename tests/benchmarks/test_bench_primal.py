@@ -1,7 +1,5 @@
 """The primal benchmark: what its records turn into, and that page and file agree."""
 
-import json
-
 import bench_primal
 import numpy as np
 import primal_experiments
@@ -59,25 +57,6 @@ def test_misses_are_named():
     assert "**Not measured yet**" in page
 
 
-def test_runs_resume_and_other_defaults_start_anew(tmp_path, monkeypatch):
-    calls = []
-
-    def measure(seed):
-        calls.append(seed)
-        return {"value": seed}
-
-    monkeypatch.setattr(
-        bench_primal, "EXPERIMENTS", {"one": (measure, False), "two": (measure, True)}
-    )
-    out = tmp_path / "primal.json"
-    bench_primal.main(["--out", str(out), "--seeds", "2"])
-    bench_primal.main(["one", "--out", str(out), "--seeds", "3"])
-    assert calls == [0, 0, 1, 2]
-    assert [r["seed"] for r in bench_primal.load(out)["records"]] == calls
-    monkeypatch.setattr(bench_primal, "defaults_hash", lambda: "others")
-    assert bench_primal.load(out)["records"] == []
-
-
 def test_the_core_that_is_timed_is_that_of_the_layer():
     cores = primal_experiments.cores(64)
     layer, x, steps = primal_experiments.layer_of("primal", 64)
@@ -108,5 +87,6 @@ def test_shared_series_are_read():
 
 
 def test_the_page_is_what_the_results_render_to():
-    results = json.loads(bench_primal.OUT.read_text())
-    assert bench_primal.PAGE.read_text() == render_primal.page(results)
+    bench = bench_primal.BENCH
+    assert bench.load()["records"]  # at the present defaults
+    assert bench.page_path.read_text() == bench.page(bench.load())

@@ -53,24 +53,6 @@ def test_gains_are_judged_beside_the_first_stage_and_the_best_peer():
     assert "Not measured yet" in page
 
 
-def test_runs_resume_and_other_defaults_start_anew(tmp_path, monkeypatch):
-    calls = []
-
-    def measure(seed):
-        calls.append(seed)
-        return {"value": seed}
-
-    experiments = {"one": (measure, False), "two": (measure, True)}
-    monkeypatch.setattr(bench_reranking, "EXPERIMENTS", experiments)
-    out = tmp_path / "reranking.json"
-    bench_reranking.main(["--out", str(out), "--seeds", "2"])
-    bench_reranking.main(["one", "--out", str(out), "--seeds", "3"])
-    assert calls == [0, 0, 1, 2]
-    assert [r["seed"] for r in bench_reranking.load(out)["records"]] == calls
-    monkeypatch.setattr(bench_reranking, "defaults_hash", lambda: "others")
-    assert bench_reranking.load(out)["records"] == []
-
-
 def test_features_of_ones_own(tmp_path, monkeypatch, capsys):
     """By labels, and by pairs with junk: the same files the landmark sets would be put into."""
     X, y = clusters(n_classes=24, n_each=8)
@@ -123,5 +105,6 @@ def test_open_sets_share_no_class():
 
 
 def test_the_page_is_what_the_results_render_to():
-    results = json.loads(bench_reranking.OUT.read_text())
-    assert bench_reranking.PAGE.read_text() == render_reranking.page(results)
+    bench = bench_reranking.BENCH
+    assert bench.load()["records"]  # at the present defaults
+    assert bench.page_path.read_text() == bench.page(bench.load())

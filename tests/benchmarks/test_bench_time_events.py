@@ -1,7 +1,5 @@
 """The time-events benchmark: what its records turn into, and that page and file agree."""
 
-import json
-
 import bench_time_events
 import numpy as np
 import pytest
@@ -51,18 +49,7 @@ def test_simulated_intensity_is_the_one_that_is_known():
     np.testing.assert_allclose(fitted, [0.3, 0.7, 1.0], rtol=0.15)
 
 
-def test_runs_resume_and_other_defaults_start_anew(tmp_path, monkeypatch):
-    calls = []
-    experiments = {"one": (lambda seed: calls.append(seed) or {"value": seed}, False)}
-    monkeypatch.setattr(bench_time_events, "EXPERIMENTS", experiments)
-    out = tmp_path / "time_events.json"
-    bench_time_events.main(["--out", str(out), "--seeds", "2"])
-    bench_time_events.main(["one", "--out", str(out), "--seeds", "3"])
-    assert calls == [0, 1, 2]
-    monkeypatch.setattr(bench_time_events, "defaults_hash", lambda: "others")
-    assert bench_time_events.load(out)["records"] == []
-
-
 def test_the_page_is_what_the_results_render_to():
-    results = json.loads(bench_time_events.OUT.read_text())
-    assert bench_time_events.PAGE.read_text() == render_time_events.page(results)
+    bench = bench_time_events.BENCH
+    assert bench.load()["records"]  # at the present defaults
+    assert bench.page_path.read_text() == bench.page(bench.load())

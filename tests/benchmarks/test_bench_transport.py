@@ -1,6 +1,5 @@
 """The transport benchmark: what its records turn into, and that page and file agree."""
 
-import json
 from pathlib import Path
 
 import bench_transport
@@ -56,24 +55,6 @@ def test_misses_are_named():
     assert "not run" in page  # tables without a result say so
 
 
-def test_runs_resume_and_other_defaults_start_anew(tmp_path, monkeypatch):
-    calls = []
-
-    def measure(seed):
-        calls.append(seed)
-        return {"value": seed}
-
-    experiments = {"one": (measure, False), "two": (measure, True)}
-    monkeypatch.setattr(bench_transport, "EXPERIMENTS", experiments)
-    out = tmp_path / "transport.json"
-    bench_transport.main(["--out", str(out), "--seeds", "2"])
-    bench_transport.main(["one", "--out", str(out), "--seeds", "3"])
-    assert calls == [0, 0, 1, 2]
-    assert [r["seed"] for r in bench_transport.load(out)["records"]] == calls
-    monkeypatch.setattr(bench_transport, "defaults_hash", lambda: "others")
-    assert bench_transport.load(out)["records"] == []
-
-
 def test_the_lens_meets_its_truths():
     numbers = transport_experiments.truths(0)
     entries = figures([record("truths", numbers)])["truths"]
@@ -82,5 +63,6 @@ def test_the_lens_meets_its_truths():
 
 
 def test_the_page_is_what_the_results_render_to():
-    results = json.loads(bench_transport.OUT.read_text())
-    assert bench_transport.PAGE.read_text() == render_transport.page(results)
+    bench = bench_transport.BENCH
+    assert bench.load()["records"]  # at the present defaults
+    assert bench.page_path.read_text() == bench.page(bench.load())
