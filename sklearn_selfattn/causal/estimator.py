@@ -95,7 +95,7 @@ class PAGDiscovery(BaseEstimator):
 
     Levels 0 and 1 take :math:`O(p^3)` time for p columns; later ones depend on how dense the graph
     is, at worst exponentially: set `max_cond_size` to 3 for dense graphs beyond some 25 columns.
-    Memory is :math:`O(p^3)` as well: some 20 MB for 96 columns.
+    Memory is :math:`O(p^3)` as well: tens of megabytes for 100 columns.
 
     References
     ----------
