@@ -18,7 +18,11 @@ Loss = Callable[[nn.Module, Any], Tensor]
 Batches = Callable[[torch.Generator], Iterable[Any]]
 OptimizerMaker = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
-__all__ = ["TensorBatches", "TrainingDiverged", "seeded", "train", "weighted_row_loss"]
+__all__ = [
+    "TensorBatches", "TrainingDiverged", "one_cycle", "seeded", "train", "weighted_row_loss",
+]  # fmt: skip
+
+WARM_UP = 0.1  # share of the training in which the learning rate of `one_cycle` rises
 
 
 def train(
@@ -236,6 +240,32 @@ def weighted_row_loss(criterion: Callable[[Tensor, Tensor], Tensor]) -> Loss:
         return value
 
     return loss
+
+
+def one_cycle(done: float) -> float:
+    """Return the factor of the learning rate: up along a line, down along a cosine.
+
+    A `schedule` of `train`.
+
+    Parameters
+    ----------
+    done : float
+        Share of the steps that are done, between 0 and 1.
+
+    Returns
+    -------
+    float
+        From 0.1 up to 1 in the first tenth of the training, then down to 0.
+
+    Examples
+    --------
+    >>> from sklearn_selfattn.core.training import one_cycle
+    >>> [round(one_cycle(done), 2) for done in (0.0, 0.1, 0.55, 1.0)]
+    [0.1, 1.0, 0.5, 0.0]
+    """
+    if done < WARM_UP:
+        return 0.1 + 0.9 * done / WARM_UP
+    return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
 
 
 class _Net(NeuralNet):

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, _check_n_features, _check_y
 
 from ..core.base import BaseSelfAttention
-from ..core.training import weighted_row_loss
+from ..core.training import one_cycle, weighted_row_loss
 from .augmentation import SeriesBatches
 from .looking import LookingMixin
 from .module import PrimalNet
@@ -24,7 +24,6 @@ FLATTEN_AT_MOST = 2**16  # numbers of a row of a table that pooling="auto" puts 
 BATCH_SIZES = {"series": (8, 16, 128), "table": (4, 64, 128)}  # "auto": n / first, from, to
 SERIES_STEPS = 16  # steps of an epoch at least: few series are passed over several times
 AVERAGE = 0.98  # decay of the running average of the weights
-WARM_UP = 0.1  # share of the training in which the learning rate rises
 CLIP_NORM = 4.0  # of a member's gradient
 TOKENS_AT_ONCE = 2**16  # that go through the net in prediction, counted over members
 PAIRS_AT_ONCE = 2**24  # of tokens, where all pairs are looked at
@@ -278,7 +277,7 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
             X=X,
             y=y,
             optimizer=_radam if self.optimizer == "radam" else "adamw",
-            schedule=None if self.architecture == "paper" else _one_cycle,
+            schedule=None if self.architecture == "paper" else one_cycle,
             average=0.0 if self.architecture == "paper" else AVERAGE,
             # the loss is a mean over members: their gradients are that much smaller
             clip_norm=CLIP_NORM / math.sqrt(self.n_estimators),
@@ -402,13 +401,6 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
 def _member_mean_loss(criterion):
     """Make a loss of a criterion for members: a weighted mean over rows, a mean over members."""
     return weighted_row_loss(lambda output, y: criterion(output, y).mean(dim=1))
-
-
-def _one_cycle(done):
-    """Return the factor of the learning rate: up along a line, down along a cosine."""
-    if done < WARM_UP:
-        return 0.1 + 0.9 * done / WARM_UP
-    return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
 
 
 def _radam(groups):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fi
 
 from ..core.base import PREDICT_ROWS, BaseSelfAttention, SelfAttentionTransformerMixin
 from ..core.maps import AttentionMaps
-from ..core.training import TensorBatches, weighted_row_loss
+from ..core.training import TensorBatches, one_cycle, weighted_row_loss
 from .histories import EventCoder, Histories, HistoryBatches
 from .module import N_BINS, WAVES, EventTokens, GridTokens, TimeEventNet
 from .sequences import EventSequences
@@ -22,7 +22,6 @@ from .wide import wide_channels
 
 ENCODINGS = (*WAVES, "mercer_summed", "time2vec", "positional", "none")
 STEPS_PER_EPOCH = 3  # at least: few rows are passed over several times
-WARM_UP = 0.1  # share of the training in which the learning rate rises
 #: Seconds of the waves of the clock; of "mercer" the periods, whose harmonics are as many.
 CLOCK = (
     np.array([DAY, DAY / 2, DAY / 3, DAY / 4, DAY / 6, DAY / 8, WEEK, WEEK / 2, WEEK / 3, YEAR]),
@@ -301,7 +300,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             batches=_Passes(batches),
             loss=loss,
             validate=validate if held_out else None,
-            schedule=_one_cycle,
+            schedule=one_cycle,
             clip_norm=1.0,
             seed=seeds[1],
             X=given[0],
@@ -440,10 +439,3 @@ class _Passes:
     def __call__(self, generator):
         for _ in range(self.n_passes):
             yield from self.batches(generator)
-
-
-def _one_cycle(done):
-    """Return the factor of the learning rate: up along a line, down along a cosine."""
-    if done < WARM_UP:
-        return 0.1 + 0.9 * done / WARM_UP
-    return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))

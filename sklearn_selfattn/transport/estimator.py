@@ -16,7 +16,7 @@ from ..core.base import (
     SelfAttentionTransformerMixin,
     guarded_fit,
 )
-from ..core.training import TensorBatches
+from ..core.training import TensorBatches, one_cycle
 from .coupling import transport_targets
 from .features import TableFeatures
 from .geometry import make_geometry
@@ -28,7 +28,6 @@ HOLD_OUT_ROWS = 100  # early_stopping="auto" holds rows out from here on
 PERIODIC_ROWS = 1000  # numeric_embedding="auto": on from so many rows ...
 PERIODIC_COLUMNS = 63  # ... and up to so many columns
 STEPS_PER_EPOCH = 4  # at least: small tables are passed over several times
-WARM_UP = 0.1  # share of the training in which the learning rate rises
 
 _NOT_SHARED = ("d_model", "n_heads", "n_layers")
 
@@ -437,7 +436,7 @@ class OTTabularClassifier(
             batches=_Passes(TensorBatches(*tensors, batch_size=self.batch_size)),
             loss=objective,
             validate=(lambda net: objective.held_out_loss(net, held_out)) if has_held_out else None,
-            schedule=_one_cycle,
+            schedule=one_cycle,
             seed=seeds[1],
             X=X,
             y=y,
@@ -508,10 +507,3 @@ class _Passes:
     def __call__(self, generator):
         for _ in range(self.n_passes):
             yield from self.batches(generator)
-
-
-def _one_cycle(done):
-    """Return the factor of the learning rate: up along a line, down along a cosine."""
-    if done < WARM_UP:
-        return 0.1 + 0.9 * done / WARM_UP
-    return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
