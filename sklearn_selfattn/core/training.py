@@ -19,7 +19,8 @@ Batches = Callable[[torch.Generator], Iterable[Any]]
 OptimizerMaker = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
 __all__ = [
-    "TensorBatches", "TrainingDiverged", "one_cycle", "seeded", "train", "weighted_row_loss",
+    "RepeatedBatches", "TensorBatches", "TrainingDiverged", "one_cycle", "seeded", "train",
+    "weighted_row_loss",
 ]  # fmt: skip
 
 WARM_UP = 0.1  # share of the training in which the learning rate of `one_cycle` rises
@@ -211,6 +212,38 @@ class TensorBatches:
         order = torch.randperm(len(first), generator=generator).to(first.device)
         for rows in order.tensor_split(len(self)):
             yield tuple(tensor.index_select(0, rows) for tensor in self.tensors)
+
+
+class RepeatedBatches:
+    """Batches of an epoch, passed over several times where they are few.
+
+    Parameters
+    ----------
+    batches : callable with a length
+        As `train` wants them.
+    min_steps : int
+        The fewest steps of an epoch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_selfattn.core.training import RepeatedBatches, TensorBatches
+    >>> batches = RepeatedBatches(TensorBatches(torch.arange(4), batch_size=2), min_steps=3)
+    >>> len(batches), len(list(batches(torch.Generator())))
+    (4, 4)
+    """
+
+    def __init__(self, batches: Any, min_steps: int) -> None:
+        self.batches = batches
+        self.n_passes = math.ceil(min_steps / len(batches))
+
+    def __len__(self) -> int:
+        return self.n_passes * len(self.batches)
+
+    def __call__(self, generator: torch.Generator) -> Iterator[Any]:
+        """Yield the batches of one epoch."""
+        for _ in range(self.n_passes):
+            yield from self.batches(generator)
 
 
 def weighted_row_loss(criterion: Callable[[Tensor, Tensor], Tensor]) -> Loss:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..core.training import TensorBatches
+from ..core.training import RepeatedBatches, TensorBatches
 
 WARP = 0.2  # how much faster or slower a series may run at its ends
 CROP = 0.1  # the most that is cut off at either end, as a share of the length
@@ -76,21 +76,19 @@ class SeriesBatches:
         augment: bool,
         noise_shape: tuple[int, ...] | None = None,
     ) -> None:
-        self.batches = TensorBatches(*tensors, batch_size=batch_size)
-        self.n_passes = math.ceil(min_steps / len(self.batches))
+        self.batches = RepeatedBatches(TensorBatches(*tensors, batch_size=batch_size), min_steps)
         self.augment, self.noise_shape = augment, noise_shape
 
     def __len__(self) -> int:
-        return self.n_passes * len(self.batches)
+        return len(self.batches)
 
     def __call__(self, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
         """Yield the batches of one epoch, drawn from `generator`."""
-        for _ in range(self.n_passes):
-            for X, *others in self.batches(generator):
-                X = bend(X, generator) if self.augment else X
-                if self.noise_shape is None:
-                    yield X, *others
-                else:
-                    m, _, *rest = self.noise_shape
-                    noise = torch.randn((m, len(X), *rest), generator=generator, dtype=X.dtype)
-                    yield X, noise.to(X.device), *others
+        for X, *others in self.batches(generator):
+            X = bend(X, generator) if self.augment else X
+            if self.noise_shape is None:
+                yield X, *others
+            else:
+                m, _, *rest = self.noise_shape
+                noise = torch.randn((m, len(X), *rest), generator=generator, dtype=X.dtype)
+                yield X, noise.to(X.device), *others

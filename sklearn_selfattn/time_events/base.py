@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fi
 
 from ..core.base import PREDICT_ROWS, BaseSelfAttention, SelfAttentionTransformerMixin
 from ..core.maps import AttentionMaps
-from ..core.training import TensorBatches, one_cycle, weighted_row_loss
+from ..core.training import RepeatedBatches, TensorBatches, one_cycle, weighted_row_loss
 from .histories import EventCoder, Histories, HistoryBatches
 from .module import N_BINS, WAVES, EventTokens, GridTokens, TimeEventNet
 from .sequences import EventSequences
@@ -297,7 +297,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
 
         self._train(
             module,
-            batches=_Passes(batches),
+            batches=RepeatedBatches(batches, STEPS_PER_EPOCH),
             loss=loss,
             validate=validate if held_out else None,
             schedule=one_cycle,
@@ -424,18 +424,3 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             raise ValueError(f"time_encoding={self.time_encoding!r} has no kernel.")
         lags = np.asarray(lags, dtype=np.float64)
         return np.cos(lags[:, None] * self.frequencies_) @ self.kernel_weights_
-
-
-class _Passes:
-    """Batches of an epoch, passed over several times where they are few."""
-
-    def __init__(self, batches):
-        self.batches = batches
-        self.n_passes = math.ceil(STEPS_PER_EPOCH / len(batches))
-
-    def __len__(self):
-        return self.n_passes * len(self.batches)
-
-    def __call__(self, generator):
-        for _ in range(self.n_passes):
-            yield from self.batches(generator)

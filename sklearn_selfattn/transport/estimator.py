@@ -1,6 +1,5 @@
 """OTTabularClassifier: classes are transported onto Gaussians, a net generalises the map."""
 
-import math
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,7 +15,7 @@ from ..core.base import (
     SelfAttentionTransformerMixin,
     guarded_fit,
 )
-from ..core.training import TensorBatches, one_cycle
+from ..core.training import RepeatedBatches, TensorBatches, one_cycle
 from .coupling import transport_targets
 from .features import TableFeatures
 from .geometry import make_geometry
@@ -433,7 +432,9 @@ class OTTabularClassifier(
         has_held_out = len(held_out[0]) > 0
         self._train(
             self._build_module(seeds[0], dtype),
-            batches=_Passes(TensorBatches(*tensors, batch_size=self.batch_size)),
+            batches=RepeatedBatches(
+                TensorBatches(*tensors, batch_size=self.batch_size), STEPS_PER_EPOCH
+            ),
             loss=objective,
             validate=(lambda net: objective.held_out_loss(net, held_out)) if has_held_out else None,
             schedule=one_cycle,
@@ -492,18 +493,3 @@ class OTTabularClassifier(
     def _class_points(self, inputs):
         """Return where rows land in the coordinates that tell classes apart."""
         return self._forward_rows(inputs, self.module_.landing)[:, : self._geometry.n_class_dims]
-
-
-class _Passes:
-    """Batches of an epoch, passed over several times where they are few."""
-
-    def __init__(self, batches):
-        self.batches = batches
-        self.n_passes = math.ceil(STEPS_PER_EPOCH / len(batches))
-
-    def __len__(self):
-        return self.n_passes * len(self.batches)
-
-    def __call__(self, generator):
-        for _ in range(self.n_passes):
-            yield from self.batches(generator)
