@@ -57,7 +57,7 @@ class Config:
         return float(rows * ((self.n_layers - 1) * full + last))
 
 
-PRESETS = {"tiny": Config(), "base": Config(d_model=128, n_layers=7, n_thinking=16)}
+PRESETS = {"tiny": Config(), "base": Config(d_model=96, n_layers=6, n_thinking=16)}
 
 
 class Names(NamedTuple):
@@ -195,8 +195,10 @@ class Attention(nn.Module):
         """Attend from the rows of x (b, n, d, e) to keys (b, d, h, k, e / h)."""
         b, n, d, e = x.shape
         Q = self.query(x).view(b, n, d, self.n_heads, -1).permute(0, 2, 3, 1, 4)
-        # scores grow with log(k), so that attention stays as sharp over more rows
-        Q = Q * (gain * math.log(K.shape[-2])).view(-1, 1, 1)
+        # scores grow with log(k), so that attention stays as sharp over more rows; as a tensor,
+        # because a number would be compiled into the code of pretraining
+        log_k = torch.full((), K.shape[-2], dtype=gain.dtype, device=gain.device).log()
+        Q = Q * (gain * log_k).view(-1, 1, 1)
         if trace is not None:  # of the target's column (b, h, n, k)
             trace["rows"] = (Q[:, -1] @ K[:, -1].mT / math.sqrt(Q.shape[-1])).softmax(dim=-1)
         out = F.scaled_dot_product_attention(

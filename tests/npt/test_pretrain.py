@@ -97,7 +97,9 @@ def state_of(run):
     return tensors, (run.plan, run.step, counted)
 
 
-def test_a_resumed_run_equals_one_that_was_not_stopped(little, tmp_path):
+@pytest.mark.parametrize("ahead", [1, 3])  # steps whose tables are drawn at once
+def test_a_resumed_run_equals_one_that_was_not_stopped(ahead, little, tmp_path, monkeypatch):
+    monkeypatch.setitem(pretraining.AHEAD, "cpu", ahead)
     whole = Run(PLAN)
     losses = [float(whole.take_step()) for _ in range(6)]
     part = Run(PLAN)
@@ -113,8 +115,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(little, tmp_path):
     assert tensors.keys() == others.keys()
     assert all(torch.equal(tensors[name], others[name]) for name in tensors)
     assert [line["step"] for line in part.curve] == [2]
-    tasks = {Run.draw_step(whole)[0] for whole.step in range(20)}
-    assert tasks == {"classification", "regression"}
+    assert {whole.draw_step(step)[0] for step in range(20)} == {"classification", "regression"}
 
 
 def test_a_crash_while_writing_leaves_the_checkpoint_before(little, tmp_path, monkeypatch):
@@ -198,15 +199,13 @@ def test_a_short_run_learns_to_do_better_than_guess(little, monkeypatch):
     monkeypatch.setattr(pretraining, "WARM_UP", 10)
     run = Run(Plan("tiny", n_steps=250, cells=1000, learning_rate=1e-2))
 
-    def mean_loss(forward):
+    def mean_loss(net):
         losses = []
         for seed in range(4):
             generator = torch.Generator().manual_seed(10**7 + seed)
             tables = sample_tables(16, 80, 4, task="classification", generator=generator)
             with torch.no_grad():
-                losses.append(
-                    table_loss(forward, run.average, tables, 50, "classification", generator)
-                )
+                losses.append(table_loss(net, tables, 50, "classification", generator))
         return float(torch.stack(losses).mean())
 
     def guess(facts, y, task):

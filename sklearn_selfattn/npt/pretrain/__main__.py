@@ -31,6 +31,7 @@ def parse(arguments=None):
     add("--cells", type=int, default=Plan.cells, help="cells of a step (200,000 on a GPU)")
     add("--learning-rate", type=float, default=Plan.learning_rate)
     add("--seed", type=int, default=Plan.seed)
+    add("--rows", type=int, default=Plan.rows, help="most rows of a table")
     add("--seconds", type=float, default=float("inf"), help="stop after so long, to go on later")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--development", type=Path, help="an .npz of real tables to score, see run.py")
@@ -53,8 +54,9 @@ def main(arguments=None):
         raise SystemExit(f"there is no checkpoint {options.checkpoint} to export from")
     else:
         plan = Plan(
-            options.preset, options.steps, options.cells, options.learning_rate, options.seed
-        )
+            options.preset, options.steps, options.cells, options.learning_rate, options.seed,
+            options.rows,
+        )  # fmt: skip
         run = Run(plan, device)
     if options.export:
         facts = run.export(options.export)

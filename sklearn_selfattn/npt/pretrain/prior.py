@@ -78,6 +78,10 @@ class Tables:
     y: Tensor
     n_classes: Tensor
 
+    def __getitem__(self, tables):
+        """Return the tables with these numbers."""
+        return Tables(**{name: value[tables] for name, value in vars(self).items()})
+
 
 def sample_tables(
     n_tables, n_rows, n_columns, *, task, generator, device="cpu", kind=None, drop_unlearnable=True
@@ -161,7 +165,7 @@ def sample_tables(
         good = is_rule | learnable(columns.value, target)
         good = good | draw.chance(UNLEARNABLE_KEPT, b)
         keep = good.int().argsort(descending=True, stable=True)[:n_tables]
-    return Tables(shown[keep], is_categorical[keep], y[keep].float(), n_classes[keep])
+    return Tables(shown, is_categorical, y.float(), n_classes)[keep]
 
 
 def draw_kinds(draw, n_tables, task, kind=None):

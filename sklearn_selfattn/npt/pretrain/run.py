@@ -29,10 +29,11 @@ from ..in_context import (
 )
 from ..weights import save_weights
 from .muon import Muon
-from .prior import sample_tables
+from .prior import Tables, sample_tables
 
-# Share of the training, most rows, most columns: small tables first, they teach the most a second.
-CURRICULUM = ((0.30, 128, 10), (0.75, 256, 18), (1.0, 512, 30))
+# Share of the training, share of the rows, most columns: small tables first, they teach the most
+# a second.
+CURRICULUM = ((0.30, 0.25, 10), (0.75, 0.5, 18), (1.0, 1.0, 30))
 FEWEST_ROWS = 24
 CONTEXT_SHARE = (0.4, 0.85)
 REGRESSION_SHARE = 1 / 3
@@ -42,8 +43,9 @@ N_CATEGORY_NAMES = 32
 WARM_UP = 100  # steps
 AVERAGE = 0.999  # decay of the running average of the weights, in the end
 MOST_TABLES = 64
-SIZES_ON_GPU = ((64, 6), (128, 10), (256, 12), (256, 18), (512, 16), (512, 30))
-SHARES_ON_GPU = (0.5, 0.75)
+# Steps whose tables are drawn at once. A draw is a thousand small kernels, a GPU waits for each.
+AHEAD = {"cpu": 1, "cuda": 8}
+MOST_ROWS = 60_000  # of a step: attention between cells takes 65,535 sequences on a GPU
 VALIDATION = ((200, 4), (200, 8), (200, 14), (400, 20))  # rows and columns of the fixed tables
 VALIDATION_TABLES = 12  # of each size and task
 
@@ -64,6 +66,8 @@ class Plan:
         Highest step size.
     seed : int
         Seed of weights and tables.
+    rows : int
+        Most rows of a table.
     """
 
     preset: str = "tiny"
@@ -71,6 +75,7 @@ class Plan:
     cells: int = 3_000
     learning_rate: float = 3e-3
     seed: int = 0
+    rows: int = 512
 
 
 class Run:
@@ -105,44 +110,58 @@ class Run:
         self.totals = {"seconds": 0.0, "flop": 0.0, "tables": 0, "generation_seconds": 0.0}
         self.curve: list[dict] = []
         self._generator = torch.Generator(self.device)
+        self._tables: list[Tables] = []  # of the steps to come, the next one last
         on_gpu = self.device.type == "cuda"
         # seconds of CPU, which other work on the machine does not lengthen; of a GPU wall clock
         self._clock = time.perf_counter if on_gpu else time.process_time
-        self._forward = torch.compile(self.net, dynamic=False) if on_gpu else self.net
+        if on_gpu:
+            for block in self.net.blocks:  # once for all sizes of tables
+                block.compile(dynamic=True)
 
     # --- a step --------------------------------------------------------------------------
 
-    def draw_step(self) -> tuple[str, int, int, int]:
-        """Return task, rows, columns and context rows of the step to come."""
-        rng = random.Random(f"{self.plan.seed}-{self.step}")
-        share = self.step / self.plan.n_steps
-        most_rows, most_columns = next(c[1:] for c in CURRICULUM if share < c[0] or c[0] == 1)
+    def draw_step(self, step: int) -> tuple[str, int, int, int]:
+        """Return task, rows, columns and context rows of a step."""
+        rng = random.Random(f"{self.plan.seed}-{step}")
+        share = step / self.plan.n_steps
+        part, most_columns = next(c[1:] for c in CURRICULUM if share < c[0] or c[0] == 1)
+        most_rows = int(part * self.plan.rows)
         task = "regression" if rng.random() < REGRESSION_SHARE else "classification"
-        if self.device.type == "cuda":  # every new shape is compiled anew
-            sizes = [s for s in SIZES_ON_GPU if s[0] <= most_rows and s[1] <= most_columns]
-            n, d = rng.choice(sizes)
-            return task, n, d, int(n * rng.choice(SHARES_ON_GPU))
         n = int(math.exp(rng.uniform(math.log(FEWEST_ROWS), math.log(most_rows + 1))))
         d = int(math.exp(rng.uniform(math.log(2), math.log(most_columns + 1))))
         return task, n, d, int(n * rng.uniform(*CONTEXT_SHARE))
 
-    def take_step(self) -> float:
+    def _next_tables(self, first: int, task: str, n: int, d: int) -> Tables:
+        """Return this step's tables; those of the steps from `first` on are drawn at once."""
+        if not self._tables:
+            start = self._finished()
+            cells, ahead = self.plan.cells, AHEAD[self.device.type]
+            b = min(cells // (n * (d + 2)), MOST_TABLES * cells // 3000)
+            b = max(1, min(b, MOST_ROWS // (n + self.net.config.n_thinking)))
+            self._generator.manual_seed((self.plan.seed << 32) + first)
+            drawn = sample_tables(
+                b * ahead, n, d, task=task, generator=self._generator, device=str(self.device)
+            )
+            # what a resumed run has trained on is left out; the next step's tables come last
+            todo = range(self.step - first, ahead)
+            self._tables = [drawn[i::ahead] for i in reversed(todo)]
+            self.totals["generation_seconds"] += self._finished() - start
+        return self._tables.pop()
+
+    def take_step(self) -> Tensor:
         """Train on the tables of one step and return their loss."""
         start = self._clock()
-        task, n, d, c = self.draw_step()
-        b = max(1, min(self.plan.cells // (n * (d + 2)), MOST_TABLES * self.plan.cells // 3000))
-        self._generator.manual_seed((self.plan.seed << 32) + self.step)
-        tables = sample_tables(
-            b, n, d, task=task, generator=self._generator, device=str(self.device)
-        )
-        generated = self._clock()
+        first = self.step - self.step % AHEAD[self.device.type]
+        task, n, d, c = self.draw_step(first)
+        tables = self._next_tables(first, task, n, d)
+        self._generator.manual_seed((self.plan.seed << 32) + (1 << 31) + self.step)
         rate = self.plan.learning_rate * self._schedule()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            loss = table_loss(self._forward, self.net, tables, c, task, self._generator)
+            loss = table_loss(self.net, tables, c, task, self._generator)
         weight = REGRESSION_WEIGHT if task == "regression" else 1.0
         (weight * loss).backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -154,12 +173,17 @@ class Run:
             for mean, parameter in pairs:
                 mean.lerp_(parameter, 1 - decay)
         self.step += 1
-        end = self._clock()
-        self.totals["seconds"] += end - start
-        self.totals["generation_seconds"] += generated - start
+        b = len(tables.y)
+        self.totals["seconds"] += self._clock() - start
         self.totals["flop"] += 3 * b * self.net.config.flop(n, c, d)
         self.totals["tables"] += b
         return loss.detach()
+
+    def _finished(self) -> float:
+        """Return the time when what was asked of the device is done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return self._clock()
 
     def _schedule(self) -> float:
         warm = min(1.0, (self.step + 1) / WARM_UP)
@@ -179,7 +203,7 @@ class Run:
                 tables = sample_tables(
                     VALIDATION_TABLES, n, d, task=task, generator=generator, device=str(self.device)
                 )
-                loss = table_loss(self.average, self.average, tables, n // 2, task, generator)
+                loss = table_loss(self.average, tables, n // 2, task, generator)
                 parts.append(loss.item())
             losses[task] = sum(parts) / len(parts)
         return losses
@@ -236,8 +260,8 @@ class Run:
         return facts
 
 
-def table_loss(forward, net, tables, n_context: int, task: str, generator) -> Tensor:
-    """Return the mean loss of the rows after the context; `forward` may be a compiled `net`."""
+def table_loss(net, tables, n_context: int, task: str, generator) -> Tensor:
+    """Return the mean loss of the rows after the context."""
     X, y, c = tables.X, tables.y, n_context
     b, _, d = X.shape
     names = draw_names(b, d, N_CATEGORY_NAMES, generator)
@@ -246,9 +270,9 @@ def table_loss(forward, net, tables, n_context: int, task: str, generator) -> Te
     if task == "regression":
         y = standardise(y, c)
         bars = torch.bucketize(y[:, c:].contiguous(), net.borders)
-        logits = forward(facts, y[:, :c], task)
+        logits = net(facts, y[:, :c], task)
         return F.cross_entropy(logits.float().flatten(0, 1), bars.flatten())
-    logits = forward(facts, y[:, :c], task).float()
+    logits = net(facts, y[:, :c], task).float()
     absent = torch.arange(MAX_CLASSES, device=X.device) >= tables.n_classes[:, None, None]
     logits = logits.masked_fill(absent, -1e4)
     return F.cross_entropy(logits.flatten(0, 1), y[:, c:].long().flatten())
