@@ -22,17 +22,17 @@ import sklearn_selfattn
 OUT = Path(__file__).parent / "results" / "gpu.json"
 
 
-def classes(n=4000, d=20):
+def classes(n=2000, d=20):
     """Return a table of ten informative columns in three classes."""
     return make_classification(n, d, n_informative=10, n_classes=3, random_state=0)
 
 
-def numbers(n=4000):
+def numbers(n=2000):
     """Return a table whose target is smooth."""
     return make_friedman1(n, 10, noise=0.5, random_state=0)
 
 
-def series(n=300, steps=2000):
+def series(n=300, steps=1000):
     """Return long series of two channels; the class is a burst's frequency, at a random place."""
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(n, 2, steps)), np.arange(n) % 3
