@@ -14,6 +14,10 @@ NPT again after a change, with a peer in the same process for the ratio of times
 
     python benchmarks/bench_tabular.py --models npt hgb --force
 
+Your own choice of tables from OpenML, by their numbers, into a file of their own::
+
+    python benchmarks/bench_tabular.py --openml 31 1494 --out mine.json
+
 Only the page and the pictures, from the results at hand::
 
     python benchmarks/bench_tabular.py --render
@@ -234,14 +238,17 @@ def write_results(out, command, tables):
     records = newest(load_records(out))
     known = json.loads(out.read_text()) if out.exists() else {}
     order = list(tabular_peers.MODELS)
-    names = list(TABLE_SETS["all"]) + list(tabular_data.ON_REQUEST)
+    known_names = {*TABLE_SETS["all"], *tabular_data.ON_REQUEST}
+    openml = sorted({record["table"] for record in records} - known_names)
+    sets = {**TABLE_SETS, "all": (*TABLE_SETS["all"], *openml)}
+    names = [*sets["all"], *tabular_data.ON_REQUEST]
     records.sort(key=lambda r: (names.index(r["table"]), r["split"], order.index(r["model"])))
     head = {
         "commands": list(dict.fromkeys([*known.get("commands", []), *filter(None, [command])])),
         "machine": machine() if command else known.get("machine"),
         "tables": {**known.get("tables", {}), **tables},
         "settings": {m: tabular_peers.SETTINGS[m] for m in order},
-        "summary": summarise([r for r in records if "scores" in r], TABLE_SETS),
+        "summary": summarise([r for r in records if "scores" in r], sets),
     }
     return replace_results(out, head, records)
 
@@ -326,13 +333,18 @@ def run(out, table_names, models, splits, *, force, n_threads, time_limit, n_dig
     tables = {name: tabular_data.load_table(name, n_digits) for name in table_names}
     records = load_records(out)
     done = {key_of(record) for record in records if "scores" in record}
+    settings = {
+        (model, task): tabular_peers.settings_hash(model, task)
+        for model in models
+        for task in {table.task for table in tables.values()}
+    }
     jobs = [
         (name, split, model)
         for split in splits
         for name in table_names
         for model in models
-        if force
-        or (name, split, model, tabular_peers.settings_hash(model, tables[name].task)) not in done
+        if tabular_peers.takes(model, tables[name].task)
+        and (force or (name, split, model, settings[model, tables[name].task]) not in done)
     ]
     progress = Progress(jobs, records)
     started, warm = time.perf_counter(), set()
@@ -361,6 +373,8 @@ def parse(arguments):
     every = (*TABLE_SETS["all"], *tabular_data.ON_REQUEST)
     parser.add_argument("--tables", nargs="+", choices=every, default=None, metavar="NAME",
                         help="default: all but the costly. " + " ".join(every))  # fmt: skip
+    parser.add_argument("--openml", nargs="+", type=int, default=None, metavar="ID",
+                        help="tables of OpenML instead, fetched when online")  # fmt: skip
     parser.add_argument("--models", nargs="+", choices=list(tabular_peers.MODELS), default=None,
                         metavar="MODEL", help=" ".join(tabular_peers.MODELS))  # fmt: skip
     parser.add_argument("--splits", type=int, default=None, help="number of repetitions (5)")
@@ -384,7 +398,9 @@ def main(arguments=None):
     demo = options.demo
     folder = ROOT / ("demo" if demo else "benchmarks/results")
     out = options.out or folder / ("results.json" if demo else "tabular.json")
-    tables = options.tables or list(tabular_data.BUNDLED if demo else TABLE_SETS["all"])
+    tables = [f"openml_{number}" for number in options.openml or ()]
+    tables += options.tables or []
+    tables = tables or list(tabular_data.BUNDLED if demo else TABLE_SETS["all"])
     models = options.models or list(tabular_peers.CORE if demo else tabular_peers.MODELS)
     absent = [model for model in models if not tabular_peers.installed(model)]
     if absent:

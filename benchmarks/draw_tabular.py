@@ -1,27 +1,27 @@
 """The picture of the tabular benchmark."""
 
 import numpy as np
-from tabular_peers import LABELS
+from tabular_peers import LABELS, OURS
 from tabular_scores import LOSS, main_set, mean_cost
 
 #: Okabe and Ito's palette: told apart by readers with any colour vision.
 COLOURS = {
-    "npt_pretrained": "#56B4E9", "npt": "#D55E00", "hgb": "#0072B2", "catboost": "#009E73",
-    "realmlp": "#CC79A7",
-    "tabm": "#E69F00",
+    "npt_pretrained": "#E69F00", "npt": "#D55E00", "ot": "#CC79A7", "primal": "#8C564B",
+    "hgb": "#0072B2", "catboost": "#009E73",
 }  # fmt: skip
 GREY = "#8A9299"
 MARKERS = {
     "forest": "s", "linear": "D", "mlp": "^", "knn": "v", "lightgbm": "P", "xgboost": "X",
+    "realmlp": "p", "tabm": "h",
 }  # fmt: skip
 
 
 def _mark(model):
     """Return how a model is drawn, the same in both panels."""
     return {
-        "marker": MARKERS.get(model, "o"), "ms": 10.5 if model.startswith("npt") else 7.5, "ls": "",
+        "marker": MARKERS.get(model, "o"), "ms": 10 if model in OURS else 7.5, "ls": "",
         "color": COLOURS.get(model, GREY), "mec": "white", "mew": 0.8,
-        "zorder": 3 + (model in COLOURS) + model.startswith("npt"), "clip_on": False,
+        "zorder": 3 + (model in COLOURS) + (model in OURS), "clip_on": False,
     }  # fmt: skip
 
 
@@ -78,8 +78,19 @@ def _place_labels(points, height):
 
 
 def _draw_ranks(axes, results):
-    """Draw mean rank against time to fit, each point with its name."""
+    """Draw mean rank against time to fit, each point with its name.
+
+    Grey: the models that Nemenyi's test does not tell from the best.
+    """
     ranking = main_set(results)["ranking"]["mean_rank"]
+    difference = main_set(results)["ranking"]["critical_difference"]
+    if difference:
+        best = min(ranking.values())
+        axes.axhspan(best, best + difference, color="#F1F3F4", zorder=0)
+        axes.text(
+            0.985, best + difference - 0.08, "not told apart from the best (Nemenyi, 5 %)",
+            transform=axes.get_yaxis_transform(), ha="right", fontsize=8.5, color=GREY,
+        )  # fmt: skip
     points = [(m, mean_cost(results, m, "fit_cpu_s"), rank) for m, rank in ranking.items()]
     labels = _place_labels(points, height=(len(points) + 1) / 26)
     for model, seconds, rank in points:
@@ -89,7 +100,7 @@ def _draw_ranks(axes, results):
             LABELS[model], (seconds, y), xytext=(9 * side, 0), textcoords="offset points",
             ha="left" if side > 0 else "right", va="center", fontsize=9.5,
             color=COLOURS.get(model, "#4A5157"),
-            weight="bold" if model.startswith("npt") else "normal",
+            weight="bold" if model in OURS else "normal",
         )  # fmt: skip
     seconds = [point[1] for point in points]
     axes.set_xscale("log")

@@ -6,7 +6,7 @@ from tabular_scores import LOSS, main_set, mean_cost
 
 README_MARKERS = ("<!-- benchmark-table -->", "<!-- /benchmark-table -->")
 #: Names short enough for a terminal of 100 columns.
-VARIANTS = ("npt_pretrained", "npt")
+VARIANTS = ("npt_pretrained", "npt", "ot", "primal")
 SHORT = {**LABELS, "hgb": "HistGB", "forest": "forest", "linear": "linear", "knn": "5-NN"}
 
 
@@ -46,9 +46,9 @@ def loss_rows(results, mark="{}*"):
     return rows
 
 
-def rank_row(results):
+def rank_row(results, which="ranking"):
     """Mean rank of each model over the main set; a dash for those that lack results."""
-    ranking = main_set(results)["ranking"]["mean_rank"]
+    ranking = main_set(results)[which]["mean_rank"]
     return [number(ranking.get(model)) for model in _models(results)]
 
 
@@ -61,6 +61,7 @@ def terminal_table(results):
     rows = loss_rows(results)
     rows.append(None)
     rows.append(["mean rank", "", *rank_row(results)])
+    rows.append(["", "classes", *rank_row(results, "ranking_classes")])
     for name, key in (("fit", "fit_cpu_s"), ("predict", "predict_cpu_s")):
         cells = [number(mean_cost(results, model, key)) for model in models]
         rows.append([name, "CPU s", *cells])
@@ -76,6 +77,9 @@ def terminal_table(results):
         lines.append("  ".join(left + right))
     splits = {record["split"] for record in results["records"]}
     lines += [rule, f"Means over {len(splits)} splits 75/25; lower is better; * is the best."]
+    difference = main_set(results)["ranking"]["critical_difference"]
+    if difference:
+        lines += [f"Mean ranks closer than {difference:.1f} are not told apart (Nemenyi, 5 %)."]
     if any("†" in cell for row in rows if row for cell in row):
         lines += ["† not all splits were run."]
     for variant in VARIANTS:
@@ -95,8 +99,32 @@ def join(names):
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
+def ranked(main):
+    """List models with their mean ranks over all tables and over those with classes.
+
+    The best comes first; those that are made for classes alone come last.
+    """
+    every, classes = main["ranking"]["mean_rank"], main["ranking_classes"]["mean_rank"]
+    models = [*sorted(every, key=every.get), *sorted(classes.keys() - every, key=classes.get)]
+    return [
+        (m, [f"{ranks[m]:.2f}" if m in ranks else "–" for ranks in (every, classes)])
+        for m in models
+    ]
+
+
+def difference_words(main):
+    """Say from where on mean ranks differ."""
+    differences = [main[key]["critical_difference"] for key in ("ranking", "ranking_classes")]
+    if None in differences:
+        return ""
+    return (
+        "Two mean ranks that differ by less than {:.1f} ({:.1f} over classes alone) are not told "
+        "apart (critical difference of Nemenyi's test at 5 %).\n".format(*differences)
+    )
+
+
 def verdicts(results, variant):
-    """One sentence for each peer of a variant of NPT: wins, losses by name, ratio."""
+    """One sentence for each peer of a method of ours: wins, losses by name, ratio."""
     main = main_set(results)
     sentences = []
     peers = main["versus"].get(variant, {})
@@ -160,16 +188,23 @@ def page(results):
     )
     names = ", ".join(main["tables"])
     out.append(f"Summary\n-------\n\nOver {len(main['tables'])} tables ({names}), mean ranks:\n")
-    ranking = sorted(main["ranking"]["mean_rank"].items(), key=lambda item: item[1])
     costs = [
-        [LABELS[m], f"{rank:.2f}",
-         *(number(mean_cost(results, m, k)) for k in ("fit_cpu_s", "predict_cpu_s"))]
-        for m, rank in ranking
-    ]  # fmt: skip
-    out.append(grid(["model", "mean rank", "fit, CPU s", "predict, CPU s"], costs))
-    if main["ranking"]["incomplete"]:
-        left_out = join([LABELS[m] for m in main["ranking"]["incomplete"]])
+        [
+            LABELS[m],
+            *ranks,
+            *(number(mean_cost(results, m, k)) for k in ("fit_cpu_s", "predict_cpu_s")),
+        ]
+        for m, ranks in ranked(main)
+    ]
+    head = ["model", "mean rank", "of classes alone", "fit, CPU s", "predict, CPU s"]
+    out.append(grid(head, costs))
+    left_out = [
+        m for m in main["ranking"]["incomplete"] if m in main["ranking_classes"]["incomplete"]
+    ]
+    if left_out:
+        left_out = join([LABELS[m] for m in left_out])
         out.append(f"Not ranked, for they lack some of the splits: {left_out}.\n")
+    out.append(difference_words(main))
     for variant in VARIANTS:
         sentences = verdicts(results, variant)
         if not sentences:
@@ -252,24 +287,25 @@ def page(results):
 def readme_table(results):
     """Write the short table of the README, losses included."""
     main = main_set(results)
-    ranking = sorted(main["ranking"]["mean_rank"].items(), key=lambda item: item[1])
     lines = [
-        f"| model | mean rank of {len(ranking)} | trained NPT against it: lower / higher loss "
-        "| mean ratio of losses | fit, CPU s |",
-        "|---|---|---|---|---|",
+        f"| model | mean rank of {len(main['ranking']['mean_rank'])} | of "
+        f"{len(main['ranking_classes']['mean_rank'])}, classes alone | trained NPT against it: "
+        "lower / higher loss | mean ratio of losses | fit, CPU s |",
+        "|---|---|---|---|---|---|",
     ]
-    for model, rank in ranking:
+    for model, ranks in ranked(main):
         versus = main["versus"].get("npt", {}).get(model)
         beside = ["", ""]
         if versus:
             beside = [f"{versus['wins']} / {versus['losses']}", f"{versus['loss_ratio']:.2f}"]
         name = f"**{LABELS[model]}**" if model in VARIANTS else LABELS[model]
         fit = number(mean_cost(results, model, "fit_cpu_s"))
-        lines.append(f"| {name} | {rank:.2f} | {beside[0]} | {beside[1]} | {fit} |")
+        lines.append(f"| {name} | {' | '.join([*ranks, *beside, fit])} |")
     n_splits = len({record["split"] for record in results["records"]})
     lines.append(
         f"\nOver {len(main['tables'])} tables, {n_splits} splits each; log loss for classes, "
         "RMSE for values; how each model is run, mostly at its defaults, stands on the page. "
+        f"{difference_words(main).strip()} "
         "From `benchmarks/results/tabular.json`, made by `python benchmarks/bench_tabular.py`."
     )
     return "\n".join(lines)

@@ -100,6 +100,15 @@ def _shared(name):
     return frame, facts["task"], facts["categorical"]
 
 
+def _openml(data_id):
+    """Fetch a table of OpenML by its number; scikit-learn keeps a copy for the next time."""
+    bunch = datasets.fetch_openml(data_id=data_id, as_frame=True, parser="auto")
+    values = pd.api.types.is_numeric_dtype(bunch.target)
+    categorical = list(bunch.data.columns[~bunch.data.dtypes.map(pd.api.types.is_numeric_dtype)])
+    frame = bunch.data.assign(target=bunch.target).dropna(subset="target")
+    return frame, "regression" if values else "classification", categorical
+
+
 def drop_repeated_rows(frame):
     """Keep the first of rows that agree in every feature and in the target.
 
@@ -115,7 +124,8 @@ def load_table(name, n_digits=None):
     Parameters
     ----------
     name : str
-        One of `TEN`, `BUNDLED`, `MIDDLE`, `ON_REQUEST`.
+        One of `TEN`, `BUNDLED`, `MIDDLE`, `ON_REQUEST`, or ``openml_ID`` for any table of
+        OpenML, which needs a network the first time.
     n_digits : int, default=None
         Keep only so many rows of ``digits``.
 
@@ -126,6 +136,8 @@ def load_table(name, n_digits=None):
     """
     if name in BUNDLED:
         frame, task, categorical = _bundled(name, n_digits if name == "digits" else None)
+    elif name.startswith("openml_"):
+        frame, task, categorical = _openml(int(name.removeprefix("openml_")))
     else:
         frame, task, categorical = _shared(name)
     n_rows_raw = len(frame)

@@ -65,6 +65,18 @@ def npt(task, seed, n_threads):
     return npt_pretrained(task, seed, n_threads).set_params(pretrained=False)
 
 
+def ot(task, seed, n_threads):
+    """Transport onto Gaussians of the classes; for classes only."""
+    return importlib.import_module("sklearn_selfattn").OTTabularClassifier(random_state=seed)
+
+
+def primal(task, seed, n_threads):
+    """Primal attention between the cells of a row."""
+    package = importlib.import_module("sklearn_selfattn")
+    kinds = package.PrimalAttentionClassifier, package.PrimalAttentionRegressor
+    return kinds[task == "regression"](random_state=seed)
+
+
 def hgb(task, seed, n_threads):
     """Histogram gradient boosting of scikit-learn, at its defaults."""
     classification = task == "classification"
@@ -193,6 +205,8 @@ def tabm(task, seed, n_threads):
 MODELS = {
     "npt_pretrained": npt_pretrained,
     "npt": npt,
+    "ot": ot,
+    "primal": primal,
     "hgb": hgb,
     "forest": forest,
     "linear": linear,
@@ -207,6 +221,8 @@ MODELS = {
 LABELS = {
     "npt_pretrained": "NPT, pretrained",
     "npt": "NPT, trained",
+    "ot": "OT",
+    "primal": "Primal",
     "hgb": "HistGradientBoosting",
     "forest": "RandomForest",
     "linear": "logistic / ridge",
@@ -218,12 +234,16 @@ LABELS = {
     "realmlp": "RealMLP",
     "tabm": "TabM",
 }
-CORE = ("npt_pretrained", "npt", "hgb", "forest", "linear", "mlp", "knn")
+#: The package's own methods.
+OURS = ("npt_pretrained", "npt", "ot", "primal")
+CORE = (*OURS, "hgb", "forest", "linear", "mlp", "knn")
 _ONE_HOT = "one-hot categories, gaps filled with the median, scaled numbers"
 #: How each model is run: for readers, and as the fingerprint by which a run resumes.
 SETTINGS = {
     "npt_pretrained": "pretrained=True, else defaults, no gradient step; the frame as it is",
     "npt": "pretrained=False, else defaults; the frame as it is",
+    "ot": "OTTabularClassifier, defaults; the frame as it is; classes only",
+    "primal": "PrimalAttentionClassifier or -Regressor, defaults; the frame as it is",
     "hgb": "defaults; categories native (categorical_features='from_dtype')",
     "forest": "defaults (100 trees); one-hot categories, missing numbers native",
     "linear": f"LogisticRegression(max_iter=2000) or Ridge(); {_ONE_HOT}",
@@ -237,14 +257,18 @@ SETTINGS = {
     "tabm": "TabM_D, defaults; categories native, gaps in numbers filled with the median",
 }
 PACKAGES = {
-    "npt_pretrained": "sklearn_selfattn",
-    "npt": "sklearn_selfattn",
+    **dict.fromkeys(OURS, "sklearn_selfattn"),
     "catboost": "catboost",
     "lightgbm": "lightgbm",
     "xgboost": "xgboost",
     "realmlp": "pytabkit",
     "tabm": "pytabkit",
 }
+
+
+def takes(model, task):
+    """Tell whether a model is made for a kind of target."""
+    return model != "ot" or task == "classification"
 
 
 def installed(model):
@@ -261,14 +285,15 @@ def installed(model):
 def settings(model, task):
     """Return what determines a model, as text.
 
-    For NPT these are its parameters, so that a changed default is a new model, and the
-    pretrained weights, if it uses them; for a peer the words of `SETTINGS`, to be kept true
+    For the package's own these are its parameters, so that a changed default is a new model,
+    and the pretrained weights, if it uses them; for a peer the words of `SETTINGS`, to be kept true
     to the code above.
     """
-    if model not in ("npt", "npt_pretrained"):
+    if model not in OURS:
         return SETTINGS[model]
     parameters = MODELS[model](task, None, 1).get_params()
-    del parameters["pretrained"], parameters["fine_tune"]
+    if model.startswith("npt"):
+        del parameters["pretrained"], parameters["fine_tune"]
     if model == "npt_pretrained":
         package = importlib.import_module("sklearn_selfattn.npt.weights")
         parameters["weights"] = package.load_weights()[1]["sha256"]

@@ -1,6 +1,7 @@
 """Scores of one fit, and what many fits say together."""
 
 import numpy as np
+from scipy.stats import studentized_range
 from sklearn.metrics import (
     accuracy_score,
     log_loss,
@@ -74,6 +75,19 @@ def ranks(values):
     return below + (equal + 1) / 2
 
 
+def critical_difference(n_models, n_tables, alpha=0.05):
+    r"""Difference of mean ranks beyond which two of the models differ (Nemenyi's test).
+
+    .. math:: q_\alpha \sqrt{\frac{k (k + 1)}{6 N}}
+
+    for k models on N tables, with the quantile of the studentized range over
+    :math:`\sqrt 2` (Demsar, "Statistical Comparisons of Classifiers over Multiple Data
+    Sets", JMLR 7, 2006).
+    """
+    quantile = studentized_range.ppf(1 - alpha, n_models, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(n_models * (n_models + 1) / (6 * n_tables)))
+
+
 def table_means(records):
     """Mean and spread over the splits.
 
@@ -136,8 +150,10 @@ def mean_ranks(records):
     for table in losses:
         values = [np.mean([losses[table][m][s] for s in sorted(splits[table])]) for m in complete]
         per_table[table] = dict(zip(complete, ranks(values).tolist(), strict=True))
+    n_models, n_tables = len(complete), len(losses)
     return {
         "mean_rank": {m: float(np.mean([per_table[t][m] for t in losses])) for m in complete},
+        "critical_difference": critical_difference(n_models, n_tables) if n_models > 1 else None,
         "rank_per_table": per_table,
         "incomplete": [model for model in models if model not in complete],
     }
@@ -213,7 +229,8 @@ def summarise(records, table_sets, references=("npt_pretrained", "npt", "hgb")):
     Returns
     -------
     summary : dict
-        ``means`` and for each set ``ranking`` and ``versus[reference][peer]``.
+        ``means`` and for each set ``ranking``, ``ranking_classes`` (over its tables with
+        classes alone) and ``versus[reference][peer]``.
     """
     sets = {}
     for name, tables in table_sets.items():
@@ -224,6 +241,7 @@ def summarise(records, table_sets, references=("npt_pretrained", "npt", "hgb")):
         sets[name] = {
             "tables": sorted({record["table"] for record in chosen}, key=list(tables).index),
             "ranking": mean_ranks(chosen),
+            "ranking_classes": mean_ranks([r for r in chosen if r["task"] == "classification"]),
             "versus": {
                 a: {b: compare(chosen, a, b) for b in models if b != a}
                 for a in references
