@@ -118,8 +118,8 @@ def difference_words(main):
     if None in differences:
         return ""
     return (
-        "Two mean ranks that differ by less than {:.1f} ({:.1f} over classes alone) are not told "
-        "apart (critical difference of Nemenyi's test at 5 %).\n".format(*differences)
+        "Two mean ranks that differ by less than {:.1f} ({:.1f} over classes alone) count as "
+        "equal (critical difference of Nemenyi's test at 5 %).\n".format(*differences)
     )
 
 

@@ -99,8 +99,15 @@ def mixed_table(task):
     return tabular_data.Table("mixed", task, X, y, None, 90)
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-@pytest.mark.parametrize("model", [m for m in tabular_peers.CORE if m not in ("npt", "mlp")])
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [
+        (model, task)
+        for model in tabular_peers.CORE
+        for task in ("classification", "regression")
+        if model not in ("npt", "mlp") and tabular_peers.takes(model, task)
+    ],
+)
 def test_core_peers_take_a_mixed_table_with_gaps(model, task):
     table = mixed_table(task)
     found = bench_tabular.measure(table, 0, model)
@@ -207,6 +214,43 @@ def test_one_failing_model_does_not_end_the_run(toy, tmp_path):
     assert len(results["records"]) == 6
     assert "knn" not in results["summary"]["means"]["iris"]
     assert "no such strategy" in render_tabular.page(results)
+
+
+def test_a_model_for_classes_is_spared_numbers(toy, tmp_path, monkeypatch):
+    monkeypatch.setitem(tabular_peers.MODELS, "ot", tabular_peers.MODELS["hgb"])
+    results = run(tmp_path / "tabular.json", models=("hgb", "ot"))
+    assert {r["table"] for r in results["records"] if r["model"] == "ot"} == {"iris"}
+    every = results["summary"]["sets"]["all"]
+    # It is ranked among the tables that it can do, and not called incomplete there.
+    assert every["ranking"]["incomplete"] == ["ot"]
+    assert set(every["ranking_classes"]["mean_rank"]) == {"hgb", "ot"}
+    table = render_tabular.readme_table(results)
+    assert next(line for line in table.splitlines() if "OT" in line).startswith("| **OT** | – | 1.")
+
+
+def test_tables_of_openml_join_under_their_number(toy, tmp_path, monkeypatch):
+    bunch = load_breast_cancer(as_frame=True)
+    bunch.data = bunch.data.iloc[:, :3].assign(
+        site=pd.Categorical(["left", "right", None] * 189 + ["left"] * 2)
+    )
+    bunch.target = bunch.target.astype(str).where(bunch.target.index > 0)  # no label, no row
+    asked = []
+    monkeypatch.setattr(
+        tabular_data.datasets,
+        "fetch_openml",
+        lambda **given: asked.append(given["data_id"]) or bunch,
+    )
+    out = tmp_path / "mine.json"
+    bench_tabular.main(["--openml", "1510", "--models", "hgb", "--splits", "1", "--out", str(out)])
+    results = json.loads(out.read_text())
+    facts = results["tables"]["openml_1510"]
+    assert asked == [1510]
+    assert (facts["task"], facts["n_categorical"], facts["n_rows_raw"]) == (
+        "classification",
+        1,
+        568,
+    )
+    assert results["summary"]["sets"]["all"]["tables"] == ["openml_1510"]
 
 
 def test_time_limit_starts_no_further_fit(toy, tmp_path, capsys):

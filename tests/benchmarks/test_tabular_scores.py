@@ -75,6 +75,25 @@ def test_mean_rank_ranks_mean_losses_per_table(record):
     assert ranking["mean_rank"] == {"a": 1.5, "b": 1.5}
 
 
+def test_critical_difference_is_that_of_its_source():
+    # Demsar (2006), section 3.2.2: four classifiers on fourteen data sets.
+    assert tabular_scores.critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+    # More tables tell more, more models less.
+    assert tabular_scores.critical_difference(4, 56) == pytest.approx(1.25 / 2, abs=0.005)
+    assert tabular_scores.critical_difference(9, 14) > 2.5
+
+
+def test_classes_are_ranked_by_themselves_too(record):
+    records = [
+        record("t", 0, "a", 1.0, task="classification", auc=1),
+        record("t", 0, "b", 2.0, task="classification", auc=1),
+        record("u", 0, "a", 2.0), record("u", 0, "b", 1.0),
+    ]  # fmt: skip
+    both = tabular_scores.summarise(records, {"both": ("t", "u")}, references=())["sets"]["both"]
+    assert both["ranking"]["mean_rank"] == {"a": 1.5, "b": 1.5}
+    assert both["ranking_classes"]["mean_rank"] == {"a": 1, "b": 2}
+
+
 def test_comparison_counts_wins_ties_and_losses(record):
     records = []
     # win: lower in every split by the same; loss: higher on average, but not clearly.
