@@ -1,6 +1,26 @@
 """What the pages of the benchmarks share: headings, tables, targets reached and missed."""
 
-from render_npt import number, target_words, verdict
+
+def number(value):
+    """Write a figure with four significant digits, large ones in full."""
+    if value is None:
+        return "–"
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def target_words(entry):
+    """Write the target of a figure, a dash for none."""
+    text = entry.get("target", "–")
+    if text[:2] in ("<=", ">="):
+        text = f"{'≤' if text[0] == '<' else '≥'} {number(float(text[3:]))}"
+    return text
+
+
+def verdict(entry):
+    """Tell whether a target is reached; nothing without a target."""
+    return {True: "reached", False: "MISSED"}[entry["reached"]] if "target" in entry else ""
 
 
 def heading(text, mark):

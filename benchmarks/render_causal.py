@@ -2,8 +2,7 @@
 
 from causal_experiments import CELLS, EXPERIMENTS
 from causal_figures import GROUPS, figures, mean, numbers_of, seeds_of
-from pages import closing, figure_table, grid, heading, opening
-from render_npt import number
+from pages import closing, figure_table, grid, heading, number, opening
 
 SEARCHES = ("flights", "sentiment")
 _COLUMNS = {

@@ -2,8 +2,7 @@
 
 from depth_width_experiments import EXPERIMENTS
 from depth_width_figures import SETS, figures, numbers_of, tables_measured
-from pages import closing, figure_table, grid, heading, opening
-from render_npt import number
+from pages import closing, figure_table, grid, heading, number, opening
 
 
 def _shape(depth, width):

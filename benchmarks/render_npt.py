@@ -1,5 +1,7 @@
 """Turn the results of `bench_npt.py` into lines of text, a page and a picture."""
 
+from pages import figure_table, heading, number, opening, target_words, verdict
+
 TITLES = {
     "lookup": "Looking a label up in another row",
     "intervention": "Changing a label by hand",
@@ -20,28 +22,6 @@ TITLES = {
 }
 
 
-def number(value):
-    """Write a figure with four significant digits, large ones in full."""
-    if value is None:
-        return "–"
-    if value != 0 and abs(value) < 1e-3:
-        return f"{value:.1e}"
-    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def target_words(entry):
-    """Write the target of a figure, a dash for none."""
-    text = entry.get("target", "–")
-    if text[:2] in ("<=", ">="):
-        text = f"{'≤' if text[0] == '<' else '≥'} {number(float(text[3:]))}"
-    return text
-
-
-def verdict(entry):
-    """Tell whether a target is reached; nothing without a target."""
-    return {True: "reached", False: "MISSED"}[entry["reached"]] if "target" in entry else ""
-
-
 def as_text(entry):
     """Write an experiment's figures as lines for a terminal."""
     if "error" in entry:
@@ -53,76 +33,55 @@ def as_text(entry):
     return "\n".join([*lines, f"  {entry['cpu_s']} CPU s"])
 
 
-def missed(results):
-    """List (experiment, figure) of every target that was missed."""
+def figures_of(experiments):
+    """Return the figures of each experiment."""
+    return {name: entry.get("figures", []) for name, entry in experiments.items()}
+
+
+def experiment(entry):
+    """Write what an experiment is and what it found."""
+    if "error" in entry:
+        return [f"{entry['says']}\n", f"**The experiment broke down**: ``{entry['error']}``\n"]
     return [
-        (name, f)
-        for name, entry in results["experiments"].items()
-        for f in entry.get("figures", [])
-        if f.get("reached") is False
+        f"{entry['says']}\n",
+        f"Configuration: ``{entry['configuration']}``.\n",
+        *(f"{note}\n" for note in entry["notes"]),
+        figure_table(entry["figures"]),
     ]
 
 
-def _grid(rows):
-    lines = [".. list-table::", "   :header-rows: 1", "   :class: benchmark", ""]
-    for row in [["figure", "measured", "target", ""], *rows]:
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}".rstrip() for i, cell in enumerate(row)]
-    return "\n".join(lines) + "\n"
-
-
-def _heading(text, mark):
-    return f"{text}\n{mark * len(text)}\n"
+def how_it_was_run(experiments):
+    """Write machines and commands."""
+    commands = dict.fromkeys(entry["command"] for entry in experiments.values())
+    return [
+        heading("How it was run", "-"),
+        "One thread. " + " ".join(_machines(experiments)) + "\n",
+        "::\n\n" + "\n".join(f"   {command}" for command in commands) + "\n",
+    ]
 
 
 def page(results):
     """Write the documentation page."""
     experiments = results["experiments"]
-    judged = [
-        f for entry in experiments.values() for f in entry.get("figures", []) if "target" in f
-    ]
-    lost = missed(results)
-    out = [
-        _heading("What NPT is held to", "="),
-        ".. This page is written by ``python benchmarks/bench_npt.py --render``;\n"
-        "   its numbers come from ``benchmarks/results/npt.json``.\n",
+    out = opening(
+        "npt",
+        "What NPT is held to",
         "The properties that make NPT what it is, each measured beside a target set before. How "
-        "it does on real tables beside its peers is told in :doc:`tabular`.\n",
-        f"{len(judged) - len(lost)} of {len(judged)} targets are reached."
-        + (" Missed:\n" if lost else "\n"),
-    ]
-    if lost:
-        out.append(
-            "\n".join(
-                f"- {TITLES[name]}: {f['name']}: {number(f['value'])} (target {target_words(f)})"
-                for name, f in lost
-            )
-            + "\n"
-        )
+        "it does on real tables beside its peers is told in :doc:`tabular`.",
+        figures_of(experiments),
+        [],
+        TITLES,
+    )
     out.append(
         ".. image:: npt.png\n   :alt: Predictions that follow a changed label, loss against "
         "missing cells, and cost against rows and columns.\n"
     )
     for name, entry in experiments.items():
-        out.append(_heading(TITLES[name], "-"))
-        out.append(entry["says"] + "\n")
-        if "error" in entry:
-            out.append(f"**The experiment broke down**: ``{entry['error']}``\n")
-            continue
-        out.append(f"Configuration: ``{entry['configuration']}``.\n")
-        out += [note + "\n" for note in entry["notes"]]
-        rows = []
-        for f in entry["figures"]:
-            word = verdict(f)
-            word = "**missed**" if word == "MISSED" else word
-            rows.append([f["name"], number(f["value"]), target_words(f), word])
-        out.append(_grid(rows))
-        seeds = ", ".join(map(str, entry["seeds"])) or "none"
-        out.append(f"Seeds: {seeds}. {entry['cpu_s']:.0f} CPU seconds in all.\n")
-    out.append(_heading("How it was run", "-"))
-    out.append("One thread. " + " ".join(_machines(experiments)) + "\n")
-    commands = dict.fromkeys(entry["command"] for entry in experiments.values())
-    out.append("::\n\n" + "\n".join(f"   {command}" for command in commands) + "\n")
-    return "\n".join(out)
+        out += [heading(TITLES[name], "-"), *experiment(entry)]
+        if "error" not in entry:
+            seeds = ", ".join(map(str, entry["seeds"])) or "none"
+            out.append(f"Seeds: {seeds}. {entry['cpu_s']:.0f} CPU seconds in all.\n")
+    return "\n".join([*out, *how_it_was_run(experiments)])
 
 
 def _machines(experiments):

@@ -5,9 +5,9 @@ import json
 from npt_prior_models import LABELS, PEERS, VARIANTS
 from npt_prior_summary import HIGHER_IS_BETTER, SCORES, TABLES, WORDS
 from npt_prior_tables import MANY_CLASSES, MAX_TEST
-from render_npt import number, target_words, verdict
+from pages import grid, number, target_words, verdict
 from render_tabular import SHORT as SHORT_PEERS
-from render_tabular import grid, join
+from render_tabular import join
 
 SHORT = {**SHORT_PEERS, "npt_pretrained": "NPT", "npt_fine_tuned": "NPT tuned",
          "npt_scratch": "NPT scratch"}  # fmt: skip

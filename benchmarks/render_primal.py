@@ -1,10 +1,9 @@
 """Turn the results of `bench_primal.py` into a page."""
 
-from pages import closing, figure_table, grid, heading, opening
+from pages import closing, figure_table, grid, heading, number, opening
 from primal_data import SERIES
 from primal_experiments import EXPERIMENTS
 from primal_figures import GROUPS, MODELS, figures, mean_over_seeds, mean_over_sets, numbers_of
-from render_npt import number
 
 LABELS = {
     "primal": "**primal**",

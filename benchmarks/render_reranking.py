@@ -1,7 +1,6 @@
 """Turn the results of `bench_reranking.py` into a page."""
 
-from pages import closing, figure_table, grid, heading, opening
-from render_npt import number
+from pages import closing, figure_table, grid, heading, number, opening
 from reranking_experiments import ABLATIONS, EXPERIMENTS
 from reranking_figures import GROUPS, all_seeds, figures, mean, spread
 

@@ -1,6 +1,7 @@
 """Turn the results of the tabular benchmark into tables of text and a page."""
 
 from draw_tabular import draw
+from pages import grid
 from tabular_peers import LABELS, SETTINGS
 from tabular_scores import LOSS, main_set, mean_cost
 
@@ -144,14 +145,6 @@ def verdicts(results, variant):
         text += f", of CPU seconds to fit {number(versus['cpu_ratio'])}."
         sentences.append(text)
     return sentences
-
-
-def grid(head, rows):
-    """Write an rst list-table."""
-    lines = [".. list-table::", "   :header-rows: 1", "   :class: benchmark", ""]
-    for row in [head, *rows]:
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}".rstrip() for i, cell in enumerate(row)]
-    return "\n".join(lines) + "\n"
 
 
 def _score_grid(results, key, task):

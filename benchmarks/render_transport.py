@@ -1,7 +1,6 @@
 """Turn the results of `bench_transport.py` into a page."""
 
-from pages import closing, figure_table, grid, heading, opening
-from render_npt import number
+from pages import closing, figure_table, grid, heading, number, opening
 from transport_experiments import EXPERIMENTS, OURS, PEERS, RANKED
 from transport_figures import GROUPS, figures, mean_over_seeds, mean_ranks, seeds_of
 
