@@ -240,7 +240,7 @@ def others(value):
             ":class:`~sklearn_selfattn.AttentionReranker`, trained on other classes "
             "(:ref:`guide <reranking>`)",
             "the first stage, and a time for each query that does not grow with the gallery",
-            "``reranking.k_reciprocal``, ``reranking.alpha_query_expansion``: no training",
+            "``reranking.k_reciprocal``, ``reranking.query_expansion``: no training",
             "Re-ranking",
             f"mean average precision {rerank('gain in mean average precision'):+.3f} over the "
             "first stage on unseen alphabets, "
