@@ -88,8 +88,8 @@ def _draw_ranks(axes, results):
         best = min(ranking.values())
         axes.axhspan(best, best + difference, color="#F1F3F4", zorder=0)
         axes.text(
-            0.985, best + difference - 0.08, "not told apart from the best (Nemenyi, 5 %)",
-            transform=axes.get_yaxis_transform(), ha="right", fontsize=8.5, color=GREY,
+            0.015, best + 0.12, "grey: not told apart from the best (Nemenyi, 5 %)",
+            transform=axes.get_yaxis_transform(), va="top", fontsize=9, color=GREY,
         )  # fmt: skip
     points = [(m, mean_cost(results, m, "fit_cpu_s"), rank) for m, rank in ranking.items()]
     labels = _place_labels(points, height=(len(points) + 1) / 26)

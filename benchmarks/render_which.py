@@ -90,7 +90,7 @@ class Ranks:
         ranks = self.main[which]["mean_rank"]
         return ", ".join(
             f"{LABELS[model]} {ranks[model]:.1f}"
-            for model in sorted(set(models) & ranks.keys(), key=ranks.get)
+            for model in sorted((m for m in models if m in ranks), key=ranks.get)
         )
 
 
