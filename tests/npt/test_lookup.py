@@ -20,7 +20,7 @@ def lookup():
     X, y, groups = joined(*pairs(2500, seed=0))
     model = regressor(
         n_estimators=1, row_dim=32, n_heads=4, feed_forward_dim=32, n_bins=0, batch_size=64,
-        max_epochs=30, learning_rate=5e-3, early_stopping=False, feature_mask_prob=0.0,
+        max_epochs=45, learning_rate=3e-3, early_stopping=False, feature_mask_prob=0.0,
         random_state=1,
     ).fit(X, y, groups=groups)  # fmt: skip
     return model, *pairs(N_NEW, seed=1)
