@@ -62,6 +62,11 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .transport import OTTabularClassifier as OTTabularClassifier
     from .transport import OTTrainingDisplay as OTTrainingDisplay
     from .transport import OTTrainingMonitor as OTTrainingMonitor
+    from .vision_language import CrossModalAttentionDisplay as CrossModalAttentionDisplay
+    from .vision_language import InterModalityFlowDisplay as InterModalityFlowDisplay
+    from .vision_language import VisualParsingClassifier as VisualParsingClassifier
+    from .vision_language import VisualParsingRegressor as VisualParsingRegressor
+    from .vision_language import inter_modality_flow as inter_modality_flow
 
 __version__ = "0.1.0.dev0"
 
@@ -78,6 +83,7 @@ _HOMES = {
     "CITestCountDisplay": "causal",
     "CLEANNExplainer": "causal",
     "ContextRelianceDisplay": "npt",
+    "CrossModalAttentionDisplay": "vision_language",
     "CumulativeExplainer": "causal",
     "DepthWidthDisplay": "depth_width",
     "DepthWidthSearchCV": "depth_width",
@@ -85,6 +91,7 @@ _HOMES = {
     "EventSequences": "time_events",
     "ExplanationDisplay": "causal",
     "HFAttention": "causal",
+    "InterModalityFlowDisplay": "vision_language",
     "InterventionDisplay": "npt",
     "MercerTimeEncoder": "time_events",
     "NPTAttentionDisplay": "npt",
@@ -113,8 +120,11 @@ _HOMES = {
     "TimeSpectrumDisplay": "time_events",
     "TimeToEventCalibrationDisplay": "time_events",
     "TrainingHistoryDisplay": "core.display",
+    "VisualParsingClassifier": "vision_language",
+    "VisualParsingRegressor": "vision_language",
     "WordNeighborsDisplay": "distributional",
     "attention_spectrum": "primal",
+    "inter_modality_flow": "vision_language",
     "make_event_windows": "time_events",
     "recommend_depth_width": "depth_width",
     "separation_rank": "depth_width",

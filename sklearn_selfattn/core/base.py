@@ -331,7 +331,19 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
 
     # --- training and prediction --------------------------------------------------------
 
-    def _train(self, module, *, batches, loss, validate=None, seed, X=None, y=None, **options):
+    def _train(
+        self,
+        module,
+        *,
+        batches,
+        loss,
+        validate=None,
+        max_epochs=None,
+        seed,
+        X=None,
+        y=None,
+        **options,
+    ):
         """Train a module with the shared parameters and keep it as `module_`.
 
         Parameters
@@ -340,6 +352,8 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
             What to train, on the device already.
         batches, loss, validate : callable
             As `sklearn_selfattn.core.training.train` wants them.
+        max_epochs : int, default=None
+            Passes over the batches; None takes the parameter.
         seed : int
             Seed of the batches and of dropout.
         X, y : optional
@@ -352,7 +366,7 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
             batches=batches,
             loss=loss,
             validate=validate,
-            max_epochs=self.max_epochs,
+            max_epochs=self.max_epochs if max_epochs is None else max_epochs,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             n_iter_no_change=None if validate is None else self.n_iter_no_change,
