@@ -40,6 +40,8 @@ from sklearn_selfattn import (
     PrimalAttentionRegressor,
     TimeEventClassifier,
     TimeEventRegressor,
+    VisualParsingClassifier,
+    VisualParsingRegressor,
 )
 from tests.core.toy import (
     TableTransformerClassifier,
@@ -69,6 +71,10 @@ RERANKER = {
     "d_model": 8, "n_anchors": 8, "n_candidates": 16, "n_train_candidates": 16, "max_epochs": 4,
     "learning_rate": 1e-2,
 }  # fmt: skip
+VISION = {
+    "d_model": 8, "n_heads": 2, "n_layers": 1, "dropout": 0.0, "max_epochs": 15,
+    "learning_rate": 1e-2,
+}  # fmt: skip
 ESTIMATORS = {
     TableTransformerClassifier: TOY,
     TableTransformerRegressor: TOY,
@@ -81,9 +87,11 @@ ESTIMATORS = {
     PrimalAttentionClassifier: PRIMAL,
     PrimalAttentionRegressor: PRIMAL,
     AttentionReranker: RERANKER,
+    VisualParsingClassifier: VISION,
+    VisualParsingRegressor: VISION,
 }
-#: Take embeddings: numbers only, none missing. All others take tables as they are.
-TAKES_NUMBERS = {AttentionReranker}
+#: Take embeddings or pixels: numbers only, none missing. All others take tables as they are.
+TAKES_NUMBERS = {AttentionReranker, VisualParsingClassifier, VisualParsingRegressor}
 
 EXTRA_CHECKS = [
     "check_param_validation",

@@ -26,13 +26,14 @@ from ..core.base import (
 from ..core.columns import frame_library
 from ..core.maps import AttentionMaps
 from ..core.persistence import to_small_array
-from ..core.training import one_cycle, weighted_row_loss
+from ..core.training import RepeatedBatches, one_cycle, weighted_row_loss
 from .module import BACKBONES, PAD, Pairs, VisualParsingNet
 from .pairs import columns_of, encode_words, learn_vocabulary, read_images, read_texts, split_words
 from .pretraining import pretraining_loss
 
 AVERAGE = 0.98  # decay of the running average of the weights
 CLIP_NORM = 1.0
+MIN_STEPS = 16  # of an epoch: few pairs are passed over several times
 PAIRS_AT_ONCE = 512  # that go through the net in prediction
 MAX_PATCH = 8  # patch_size="auto" takes at least three tokens a side, and at most so many pixels
 
@@ -338,7 +339,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
 
         self._train(
             module,
-            batches=_Batches(data, train_rows, self.batch_size),
+            batches=RepeatedBatches(_Batches(data, train_rows, self.batch_size), MIN_STEPS),
             loss=loss,
             validate=validate if len(valid_rows) else None,
             seed=seed,
@@ -469,7 +470,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
 
     @property
     def _n_features_out(self):
-        return self.d_model
+        return self.module_.word.embedding_dim
 
     def match_proba(self, X):
         """Return how probable it is that picture and sentence belong together.

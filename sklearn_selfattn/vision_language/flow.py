@@ -196,8 +196,9 @@ def _positions(maps: AttentionMaps, name: str, group: Any) -> np.ndarray:
 def without_cross_attention(estimator: Any) -> Any:
     """Return a copy of a fitted estimator in which pictures and words do not look at each other.
 
-    The ablation behind the flow: what can the model still tell when only [CLS] sees both? The
-    copy was not trained that way, so this tells what it relies on, not what could be learnt.
+    The ablation behind the flow: each half is worked on by itself, and in the last layer [CLS]
+    reads both, without having heard the question before it looks. The copy was not trained that
+    way, so this tells what the model relies on, not what could be learnt.
 
     Parameters
     ----------

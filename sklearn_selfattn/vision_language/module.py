@@ -215,7 +215,7 @@ class VisualParsingNet(nn.Module):
     d_model, n_heads, n_layers, dropout
         Of the layers in which pictures and words meet.
     cross : bool, default=True
-        False keeps pictures and words from looking at each other.
+        False keeps pictures and words from looking at each other; see `biases`.
 
     Examples
     --------
@@ -264,26 +264,29 @@ class VisualParsingNet(nn.Module):
 
     no_weight_decay = {"word_places", "image_places", "types", "marks", "image_tokens.places"}
 
-    def bias(self, words: Tensor, dtype: torch.dtype) -> Tensor | None:
-        """Return what attention adds to its scores, ``(n, 1, 1 or t, t)``; None for nothing."""
+    def biases(self, words: Tensor, dtype: torch.dtype) -> list[Tensor | None]:
+        """Return what the attention of each layer adds to its scores, ``(n, 1, 1 or t, t)``.
+
+        Without `cross`, pictures, words and the two marks are three groups that do not look at
+        each other, but for [CLS], which sees all in the last layer: it reads both and asks nothing.
+        """
         is_word = words != PAD  # (n, l)
-        is_all_real = bool(is_word.all())
-        if self.cross and is_all_real:
-            return None
         always = is_word.new_ones(len(words), 2 + self.n_visual)
         real = torch.cat([always, is_word], dim=1)[:, None, None]  # (n, 1, 1, t)
-        if not self.cross:
-            kind = torch.zeros(real.shape[-1], dtype=torch.long, device=words.device)
-            kind[1 : 1 + self.n_visual], kind[2 + self.n_visual :] = 1, 2
-            real = real & (kind[:, None] * kind != 2)  # 1 x 2: picture and word
-        return torch.zeros(real.shape, dtype=dtype, device=words.device).masked_fill(
-            ~real, -math.inf
-        )
+        if self.cross:
+            bias = None if bool(is_word.all()) else _minus_infinity(~real, dtype)
+            return [bias] * len(self.blocks)
+        kind = torch.zeros(real.shape[-1], dtype=torch.long, device=words.device)
+        kind[1 : 1 + self.n_visual], kind[2 + self.n_visual :] = 1, 2
+        is_near = kind[:, None] == kind
+        inner = _minus_infinity(~(real & is_near), dtype)
+        is_near[0] = True
+        return [inner] * (len(self.blocks) - 1) + [_minus_infinity(~(real & is_near), dtype)]
 
     def embed(
         self, tokens: Tensor, words: Tensor, is_masked: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the sequence before the first layer, ``(n, t, d)``, and the bias of attention.
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Return the sequence before the first layer, ``(n, t, d)``, and the biases of attention.
 
         `tokens` are visual ones, ``(n, m, d)``; where `is_masked`, ``(n, m)``, they are hidden.
         """
@@ -293,16 +296,16 @@ class VisualParsingNet(nn.Module):
         sentence = self.word(words) + self.types[1] + self.word_places[: words.shape[1]]
         cls, sep = (mark.expand(len(words), 1, -1) for mark in self.marks)
         x = torch.cat([cls, picture, sep, sentence], dim=1)
-        return x, self.bias(words, x.dtype)
+        return x, self.biases(words, x.dtype)
 
-    def fuse(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def fuse(self, x: Tensor, biases: list[Tensor | None]) -> Tensor:
         """Let the tokens look at each other, layer by layer, ``(n, t, d)``."""
-        for block in self.blocks:
+        for block, bias in zip(self.blocks, biases, strict=True):
             x = block(x, bias)
         return normalize(x)
 
-    def sequence(self, pairs: Pairs) -> tuple[Tensor, Tensor | None]:
-        """Return the sequence of each pair before the first layer, and the bias."""
+    def sequence(self, pairs: Pairs) -> tuple[Tensor, list[Tensor | None]]:
+        """Return the sequence of each pair before the first layer, and the biases."""
         tokens, _ = self.image_tokens(pairs.pixels)
         return self.embed(tokens[pairs.image], pairs.words)
 
@@ -316,15 +319,19 @@ class VisualParsingNet(nn.Module):
 
     def layers(self, pairs: Pairs, what: str) -> Tensor:
         """Return "shares" or "value_norms" of each layer, ``(n, layers, h, t, t)``."""
-        x, bias = self.sequence(pairs)
+        x, biases = self.sequence(pairs)
         found = []
-        for block in self.blocks:
+        for block, bias in zip(self.blocks, biases, strict=True):
             found.append(getattr(block, what)(x, bias))
             x = block(x, bias)
         return torch.stack(found, dim=1)
 
     def forward(self, pairs: Pairs) -> Tensor:
         return self.head(self.summary(pairs))  # type: ignore[misc]
+
+
+def _minus_infinity(where: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(where.shape, dtype=dtype, device=where.device).masked_fill(where, -math.inf)
 
 
 def _mlp(d_model: int, n_outputs: int) -> nn.Sequential:

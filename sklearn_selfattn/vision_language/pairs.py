@@ -74,7 +74,7 @@ def columns_of(X: Any, image_column: str, text_column: str) -> tuple[list[Any], 
         missing = [name for name in (image_column, text_column) if name not in X.columns]
         if not missing:
             return list(X[image_column]), list(X[text_column])
-        if len(missing) == 1 or not all(_is_numeric(X[name].dtype) for name in X.columns):
+        if len(missing) == 1 or (len(X) and any(_is_part(X[name].to_list()) for name in X.columns)):
             raise ValueError(
                 f"X lacks the column{'s' * (len(missing) - 1)} {', '.join(map(repr, missing))}; "
                 f"it has {', '.join(map(repr, map(str, X.columns)))}. image_column and "
@@ -103,10 +103,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Number)
 
 
-def _is_numeric(dtype: Any) -> bool:
-    if hasattr(dtype, "is_numeric"):  # polars
-        return bool(dtype.is_numeric())
-    return getattr(dtype, "kind", "O") in "biuf"
+def _is_part(values: list[Any]) -> bool:
+    """Tell whether a column holds pictures or sentences."""
+    return isinstance(values[0], str) or np.ndim(values[0]) > 1
 
 
 def read_images(images: list[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -45,11 +45,11 @@ def forward(weights, visual, words, *, n_layers, n_heads, cross=True):
     sentence = weights["word.weight"][words] + weights["types"][1] + weights["word_places"][:n]
     x = np.concatenate([weights["marks"][:1], picture, weights["marks"][1:], sentence])
     kind = np.array([0] + [1] * m + [0] + [2] * n)
-    is_seen = np.ones((len(x), len(x)), dtype=bool)
-    if not cross:
-        is_seen = (kind[:, None] == 0) | (kind == 0) | (kind[:, None] == kind)
+    is_seen = np.full((len(x), len(x)), cross) | (kind[:, None] == kind)
     found = []
     for i in range(n_layers):
+        if i == n_layers - 1:
+            is_seen[0] = True  # [CLS] reads both
         x, shares = block(part(weights, f"blocks.{i}"), x, n_heads, is_seen)
         found.append(shares)
     first = linear(part(weights, "head.0"), normalize(x)[0])

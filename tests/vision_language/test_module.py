@@ -47,7 +47,7 @@ def test_norms_are_lengths_of_what_is_passed_on():
     net, pairs = make_net(), make_pairs()
     block = net.blocks[0]
     with torch.inference_mode():
-        x, bias = net.sequence(pairs)
+        x, (bias, _) = net.sequence(pairs)
         found = block.value_norms(x, bias)[0, 0].numpy()
         shares, (_, _, V) = block.shares(x, bias)[0].numpy(), block.heads(x)
         W = block.out.weight.numpy()  # (d, h * c)
