@@ -16,7 +16,8 @@ from ..core.attention import merge_heads, normalize, split_heads
 BACKBONES = ("cnn", "hybrid", "vit", "swin", "linear")
 PAD, UNKNOWN, MASK = 0, 1, 2  # codes of words; the vocabulary starts after them
 N_SPECIAL = 3
-PLACE_SCALE = 0.02  # of places and types beside tokens of variance 1
+PLACE_SCALE = 0.5  # of places beside tokens of variance 1: small ones are not found for long
+MARK_SCALE = 0.02  # of marks and types
 WINDOW = 4  # tokens along a side of a window of the "swin" backbone
 
 
@@ -125,7 +126,7 @@ class ImageTokens(nn.Module):
         self.blocks = nn.ModuleList(Block(d_model, n_heads, dropout) for _ in range(n_blocks))
         n_tokens = self.grid[0] * self.grid[1]
         n_cut = 4 * n_tokens if self.is_swin else n_tokens
-        self.places = nn.Parameter(0.02 * torch.randn(n_cut, d_model))
+        self.places = nn.Parameter(PLACE_SCALE * torch.randn(n_cut, d_model))
         if self.is_swin:
             self.merge = nn.Linear(4 * d_model, d_model)
             fine_grid = (2 * self.grid[0], 2 * self.grid[1])
@@ -253,8 +254,8 @@ class VisualParsingNet(nn.Module):
         self.word = nn.Embedding(n_words, d_model)  # of variance 1, as normalised visual tokens
         self.word_places = nn.Parameter(PLACE_SCALE * torch.randn(max(n_places, 1), d_model))
         self.image_places = nn.Parameter(PLACE_SCALE * torch.randn(self.n_visual, d_model))
-        self.types = nn.Parameter(PLACE_SCALE * torch.randn(2, d_model))
-        self.marks = nn.Parameter(PLACE_SCALE * torch.randn(2, d_model))  # [CLS], [SEP]
+        self.types = nn.Parameter(MARK_SCALE * torch.randn(2, d_model))
+        self.marks = nn.Parameter(MARK_SCALE * torch.randn(2, d_model))  # [CLS], [SEP]
         self.masked_image = nn.Parameter(torch.randn(d_model))
         self.blocks = nn.ModuleList(Block(d_model, n_heads, dropout) for _ in range(n_layers))
         self.head = _mlp(d_model, n_outputs) if n_outputs else None
