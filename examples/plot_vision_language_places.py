@@ -75,8 +75,8 @@ for rival in (LogisticRegression(max_iter=1000), HistGradientBoostingClassifier(
 # %%
 # Where each word looks
 # ---------------------
-# The picture once for each word, with the places that the word looks at and the share of its
-# attention that goes to the picture.
+# The picture once for each word, faded where the word does not look, with the share of its
+# attention that goes to the picture. The answer is read from [CLS], which has found the square.
 
 from sklearn_selfattn import CrossModalAttentionDisplay
 

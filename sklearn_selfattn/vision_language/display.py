@@ -7,11 +7,13 @@ import numpy as np
 from ..core.display import BLUE, GREY, INK, ORANGE, VERMILION, finish_axes, format_label, new_axes
 from .flow import inter_modality_flow
 
-_MAX_WORDS = 12  # that get a picture each
+_MAX_WORDS = 14  # that get a picture each
 
 
 class CrossModalAttentionDisplay:
-    """A picture, once for each word, with the places that the word looks at.
+    """A picture, once for each word, faded where the word does not look.
+
+    The first one is that of [CLS], the token that the answer is read from.
 
     Parameters
     ----------
@@ -20,14 +22,14 @@ class CrossModalAttentionDisplay:
     weights : ndarray of shape (n_words, n_rows, n_columns)
         Attention from each word to each place, mean over heads.
     words : sequence of str of length n_words
-        The words.
+        What looks: "[CLS]" and the words.
     title : str, default=None
         Above all.
 
     Attributes
     ----------
     overlays_ : list of matplotlib AxesImage
-        The attention over each picture.
+        The veil over each picture: white where nothing is looked at.
     axes_ : ndarray of matplotlib Axes
         One for each word.
     figure_ : matplotlib Figure
@@ -40,7 +42,7 @@ class CrossModalAttentionDisplay:
     >>> X, y = make_digit_scenes(60, random_state=0)
     >>> model = VisualParsingClassifier(d_model=16, max_epochs=1, random_state=0).fit(X, y)
     >>> display = CrossModalAttentionDisplay.from_estimator(model, X[:1])
-    >>> len(display.overlays_) == len(X["text"][0].split())
+    >>> len(display.overlays_) == 1 + len(X["text"][0].split())
     True
     """
 
@@ -82,13 +84,14 @@ class CrossModalAttentionDisplay:
         first_word = 2 + estimator.n_visual_tokens_
         if maps.n_keys == first_word:
             raise ValueError("X has no text: there is no word that looks at the picture.")
-        weights = maps[0][0].mean(axis=0)[first_word:, 1 : first_word - 1]
+        looking = [0, *range(first_word, maps.n_keys)]
+        weights = maps[0][0].mean(axis=0)[looking, 1 : first_word - 1]
         grid = estimator.module_.image_tokens.grid
         answer = estimator.predict(X)[0]
         return cls(
             image=images[0],
             weights=weights.reshape(-1, *grid),
-            words=maps.query_labels[first_word:],
+            words=[maps.query_labels[token] for token in looking],
             title=f"{texts[0]}   →   {format_label(answer)}",
         ).plot(figure=figure)
 
@@ -106,11 +109,11 @@ class CrossModalAttentionDisplay:
             The display itself.
         """
         n_words = min(len(self.words), _MAX_WORDS)
-        n_columns = min(n_words, 6)
+        n_columns = min(n_words, 7)
         n_rows = -(-n_words // n_columns)
         if figure is None:
             figure, ax = new_axes(
-                None, "CrossModalAttentionDisplay.plot", (1.8 * n_columns, 2.1 * n_rows + 0.5)
+                None, "CrossModalAttentionDisplay.plot", (1.6 * n_columns, 1.9 * n_rows + 0.5)
             )
             ax.remove()
         self.figure_ = figure
@@ -118,24 +121,22 @@ class CrossModalAttentionDisplay:
         for ax in self.axes_:
             ax.set_axis_off()
         image = np.squeeze(self.image)
-        largest = float(self.weights[:n_words].max()) or 1.0
         height, width = image.shape[:2]
         self.overlays_ = []
         for ax, word, weights in zip(self.axes_, self.words, self.weights, strict=False):
-            ax.imshow(_grey(image), cmap="gray", vmin=0, vmax=1)
-            self.overlays_.append(
-                ax.imshow(
-                    weights, cmap="inferno", alpha=0.55, vmin=0, vmax=largest,
-                    extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest",
-                )
-            )  # fmt: skip
+            ax.imshow(_from_0_to_1(image), cmap="gray", vmin=0, vmax=1)
+            largest = float(weights.max()) or 1.0
+            veil = np.ones((*weights.shape, 4))
+            veil[..., 3] = 0.9 * (1 - weights / largest)
+            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+            self.overlays_.append(ax.imshow(veil, extent=extent, interpolation="nearest"))
             ax.set_title(f"{format_label(word)}  {weights.sum():.0%}", fontsize=10, color=INK)
         if self.title is not None:
             figure.suptitle(self.title, fontsize=11, color=INK, x=0.02, ha="left")
         return self
 
 
-def _grey(image):
+def _from_0_to_1(image):
     """Return the picture with values from 0 to 1; colours stay colours."""
     image = image.astype(float)
     low, high = image.min(), image.max()
