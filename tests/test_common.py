@@ -72,7 +72,7 @@ RERANKER = {
     "learning_rate": 1e-2,
 }  # fmt: skip
 VISION = {
-    "d_model": 8, "n_heads": 2, "n_layers": 1, "dropout": 0.0, "max_epochs": 15,
+    "d_model": 8, "n_heads": 2, "n_layers": 1, "dropout": 0.0, "max_epochs": 60,
     "learning_rate": 1e-2,
 }  # fmt: skip
 ESTIMATORS = {

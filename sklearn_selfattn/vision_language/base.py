@@ -26,14 +26,13 @@ from ..core.base import (
 from ..core.columns import frame_library
 from ..core.maps import AttentionMaps
 from ..core.persistence import to_small_array
-from ..core.training import RepeatedBatches, one_cycle, weighted_row_loss
+from ..core.training import one_cycle, weighted_row_loss
 from .module import BACKBONES, PAD, Pairs, VisualParsingNet
 from .pairs import columns_of, encode_words, learn_vocabulary, read_images, read_texts, split_words
 from .pretraining import pretraining_loss
 
 AVERAGE = 0.98  # decay of the running average of the weights
 CLIP_NORM = 1.0
-MIN_STEPS = 16  # of an epoch: few pairs are passed over several times
 PAIRS_AT_ONCE = 512  # that go through the net in prediction
 MAX_PATCH = 8  # patch_size="auto" takes at least three tokens a side, and at most so many pixels
 
@@ -339,7 +338,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
 
         self._train(
             module,
-            batches=RepeatedBatches(_Batches(data, train_rows, self.batch_size), MIN_STEPS),
+            batches=_Batches(data, train_rows, self.batch_size),
             loss=loss,
             validate=validate if len(valid_rows) else None,
             seed=seed,

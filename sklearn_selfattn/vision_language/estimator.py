@@ -63,9 +63,9 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
     dropout : float, default=0.1
         Share of the activations that are set to zero in training.
     max_epochs : int, default=20
-        The most passes over the training rows; few rows are passed over several times in an
-        epoch. The learning rate rises over the first tenth and falls along a cosine, so fewer
-        epochs are another, shorter training.
+        The most passes over the training rows; some hundred rows want several times as many. The
+        learning rate rises over the first tenth and falls along a cosine, so fewer epochs are
+        another, shorter training.
     batch_size : int, default=64
         The most pairs in one step. Texts about one picture come in one batch, and the picture
         is seen once.
@@ -373,9 +373,9 @@ class VisualParsingRegressor(SelfAttentionRegressorMixin, BaseVisualParsing):
     dropout : float, default=0.1
         Share of the activations that are set to zero in training.
     max_epochs : int, default=20
-        The most passes over the training rows; few rows are passed over several times in an
-        epoch. The learning rate rises over the first tenth and falls along a cosine, so fewer
-        epochs are another, shorter training.
+        The most passes over the training rows; some hundred rows want several times as many. The
+        learning rate rises over the first tenth and falls along a cosine, so fewer epochs are
+        another, shorter training.
     batch_size : int, default=64
         The most pairs in one step. Texts about one picture come in one batch, and the picture
         is seen once.

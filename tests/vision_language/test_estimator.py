@@ -169,7 +169,7 @@ def test_partial_fit_goes_on():
 def test_numbers_are_predicted_in_their_unit():
     X, _, _ = squares(600, 8)
     y = 1000 + 50 * np.array([image[..., 0].mean() for image in X["image"]])
-    model = VisualParsingRegressor(**LINEAR).fit(X[:500], y[:500])
+    model = VisualParsingRegressor(**{**LINEAR, "max_epochs": 40}).fit(X[:500], y[:500])
     assert model.score(X[500:], y[500:]) > 0.8
     once = VisualParsingRegressor(**LINEAR).partial_fit(X[:300], y[:300])
     mean = once.target_mean_
