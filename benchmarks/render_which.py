@@ -261,6 +261,20 @@ def others(value):
             "tf-idf stays ahead on both (:doc:`/benchmarks/distributional`).",
         ),
         Row(
+            "A picture and a text in every row, and answers that depend on what the text says of "
+            "the picture",
+            ":class:`~sklearn_selfattn.VisualParsingClassifier` (:ref:`guide <vision_language>`)",
+            f"{value('vision_language', 'vqa', 'fit, CPU s'):.0f} s for 12,000 questions about "
+            "pictures of 32 x 32 pixels",
+            "HistGradientBoosting on features of both; a pretrained encoder (CLIP), if it may be "
+            "downloaded",
+            "Visual parsing",
+            f"easy-VQA {value('vision_language', 'vqa', 'accuracy'):.3f}, HistGradientBoosting "
+            f"{value('vision_language', 'vqa', 'HistGradientBoosting'):.3f}, the question alone "
+            f"{value('vision_language', 'vqa', 'the question alone'):.3f} "
+            "(:doc:`/benchmarks/vision_language`).",
+        ),
+        Row(
             "An outcome to explain: without which tokens would the model have said otherwise?",
             ":class:`~sklearn_selfattn.CLEANNExplainer` (:ref:`guide <causal>`)",
             f"{causal('sentiment', ATTENTION_CALLS):.0%} of the calls of a search by attention",
@@ -303,7 +317,7 @@ def page():
     parts = {
         "A table": tables(value, ranks),
         "Series and events": sequences(value),
-        "Embeddings, texts, questions about a model": others(value),
+        "Embeddings, texts, pictures, questions about a model": others(value),
     }
     out = [
         ".. _which:\n",

@@ -102,12 +102,14 @@ def wine():
         "guide/core.rst",
         "guide/depth_width.rst",
         "guide/distributional.rst",
+        "guide/guarantees.rst",
         "guide/npt.rst",
         "guide/npt_pretrained.rst",
         "guide/time_events.rst",
         "guide/primal.rst",
         "guide/reranking.rst",
         "guide/transport.rst",
+        "guide/vision_language.rst",
     ],
 )
 def test_code_on_the_pages_runs(page, wine):
