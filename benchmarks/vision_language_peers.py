@@ -78,17 +78,23 @@ def product_net(features, pairs, codes, test, n_classes, seed, max_epochs=20):
 
 
 def answers(pairs, y, test, seed):
-    """Return the predictions of each peer."""
+    """Return the predictions of each peer.
+
+    Answers with fewer than five examples are left out of their training: early stopping wants
+    some on both sides.
+    """
+    _, index, counts = np.unique(y, return_inverse=True, return_counts=True)
+    pairs, y = pairs[counts[index] >= 5], y[counts[index] >= 5]
     features = Features().fit(pairs)
     classes, codes = np.unique(y, return_inverse=True)
     both, both_test = features.both(pairs), features.both(test)
     models = {
         "hgb": HistGradientBoostingClassifier(random_state=seed),
-        "logistic": LogisticRegression(max_iter=500),
+        "logistic": LogisticRegression(max_iter=2000),
         "mlp": MLPClassifier((256, 128), early_stopping=True, random_state=seed),
     }
     found = {name: model.fit(both, y).predict(both_test) for name, model in models.items()}
-    question = LogisticRegression(max_iter=500).fit(features.texts(pairs), y)
+    question = LogisticRegression(max_iter=2000).fit(features.texts(pairs), y)
     found["question only"] = question.predict(features.texts(test))
     found["product"] = classes[product_net(features, pairs, codes, test, len(classes), seed)]
     return found
