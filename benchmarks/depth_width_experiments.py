@@ -19,14 +19,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from tabular_data import load_table, split_rows
 
-from sklearn_selfattn import DepthWidthSearchCV, recommend_depth_width, separation_rank
+from sklearn_selfattn import (
+    DepthWidthSearchCV,
+    PrimalAttentionClassifier,
+    PrimalAttentionRegressor,
+    recommend_depth_width,
+    separation_rank,
+)
+from sklearn_selfattn.core.shape import A, B, optimal_depth
 from sklearn_selfattn.depth_width import (
     exact_separation_rank,
     recommend_for_table,
     separation_rank_bounds,
 )
 from sklearn_selfattn.depth_width.exact import PRIME, _matmul, _rank
-from sklearn_selfattn.depth_width.law import A, B, optimal_depth
 
 #: Depth, width, heads, tokens on either side, and the rank that it has to be.
 EXACT = [
@@ -45,6 +51,8 @@ PROJECTIONS = [
 TABLES = ("vowel", "tic_tac_toe", "yacht", "autompg", "energy", "concrete")
 PER_ROW = (20, 60, 200)  # parameters that the recommendation spends on a row
 FIXED = {"n_layers": 3, "d_model": 64}
+#: On which n_layers="auto" is set beside the default of an estimator of the package.
+DECIDING = ("wdbc", "iris", "wine", "digits", "diabetes", "abalone", "telco", *TABLES)
 
 
 def exact(seed):
@@ -226,6 +234,28 @@ def budgets(name):
     return run
 
 
+def estimator(name):
+    """Make an experiment: an estimator of the package at its defaults, and with n_layers="auto"."""
+
+    def run(seed):
+        data = load_table(name)
+        train, test = split_rows(data, seed)
+        is_class = data.task == "classification"
+        make = PrimalAttentionClassifier if is_class else PrimalAttentionRegressor
+        score = get_scorer("neg_log_loss" if is_class else "neg_root_mean_squared_error")
+        found = {}
+        for key, params in {"default": {}, "auto": {"n_layers": "auto"}}.items():
+            start = time.process_time()
+            model = make(**params, random_state=seed).fit(data.X.iloc[train], data.y[train])
+            found[key] = {
+                "shape": [model.n_layers_, model.d_model_], "cpu_s": time.process_time() - start,
+                "test": score(model, data.X.iloc[test], data.y[test]),
+            }  # fmt: skip
+        return found
+
+    return run
+
+
 def embedding_rank(seed):
     """Set the shape for a small embedding rank beside the one that ignores it."""
     rng = np.random.RandomState(seed)
@@ -280,4 +310,5 @@ EXPERIMENTS = {
     **{f"table {name}": (table(name), False) for name in TABLES},
     **{f"budgets {name}": (budgets(name), False) for name in TABLES},
     "embedding_rank": (embedding_rank, True),
+    **{f"estimator {name}": (estimator(name), False) for name in DECIDING},
 }

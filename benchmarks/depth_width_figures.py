@@ -3,12 +3,13 @@
 import math
 
 import numpy as np
-from depth_width_experiments import PER_ROW, PROJECTIONS, TABLES
+from depth_width_experiments import DECIDING, PER_ROW, PROJECTIONS, TABLES
 from npt_figures import figure
 from tabular_scores import ranks
 
-from sklearn_selfattn.depth_width.table_shape import PARAMETERS_PER_ROW
+from sklearn_selfattn.core.shape import PARAMETERS_PER_ROW
 
+ESTIMATOR = 'n_layers="auto" in PrimalAttention, beside its defaults'
 SETS = ("iris", "wine", "diabetes", "sign of a product of four")
 
 
@@ -54,6 +55,7 @@ def figures(records):
         "Separation rank of fitted models": _models(records),
         "Does the search find depth where it is needed?": _chase(records),
         "Is the recommendation of use on tables?": _tables(records),
+        ESTIMATOR: _estimator(records),
         "Does a small embedding rank ask for depth?": _embedding_rank(records),
         "Cost": _cost(records),
     }
@@ -156,6 +158,30 @@ def _tables(records):
         figure(f"{per_row} parameters per row: mean rank against the fixed shape, test rows",
                mean_ranks(records, per_row)[0])
         for per_row in PER_ROW
+    ]  # fmt: skip
+
+
+def splits_of_estimator(records):
+    """Return (table, numbers) of each split on which n_layers="auto" met the defaults."""
+    return [(name, n) for name in DECIDING for n in numbers_of(records, f"estimator {name}")]
+
+
+def _estimator(records):
+    found = [n for _, n in splits_of_estimator(records)]
+    if not found:
+        return []
+    both = [[-n["auto"]["test"], -n["default"]["test"]] for n in found]
+    auto, default = np.mean([ranks(losses) for losses in both], axis=0)
+    ratios = [ours / theirs for ours, theirs in both]
+    times = [n["auto"]["cpu_s"] / n["default"]["cpu_s"] for n in found]
+    mean_ratio, mean_time = np.exp(np.log([ratios, times]).mean(axis=1))
+    n_tables = len({name for name, _ in splits_of_estimator(records)})
+    return [
+        figure(f"mean rank over {n_tables} tables, against the defaults (their rank as target)",
+               auto, f"<= {default:.4g}"),
+        figure("tables measured", n_tables, ">= 6"),
+        figure("loss over that of the defaults, geometric mean", mean_ratio),
+        figure("fit time over that of the defaults, geometric mean", mean_time),
     ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .causal import PAGDiscovery as PAGDiscovery
     from .causal import PAGDisplay as PAGDisplay
     from .causal import SubsetSearchExplainer as SubsetSearchExplainer
+    from .core.checkpoint import TrainingCheckpoint as TrainingCheckpoint
     from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
     from .core.maps import AttentionMaps as AttentionMaps
     from .depth_width import DepthWidthDisplay as DepthWidthDisplay
@@ -119,6 +120,7 @@ _HOMES = {
     "TimeKernelDisplay": "time_events",
     "TimeSpectrumDisplay": "time_events",
     "TimeToEventCalibrationDisplay": "time_events",
+    "TrainingCheckpoint": "core.checkpoint",
     "TrainingHistoryDisplay": "core.display",
     "VisualParsingClassifier": "vision_language",
     "VisualParsingRegressor": "vision_language",

@@ -1,6 +1,7 @@
 """What all estimators share: parameters, checks, training, prediction, persistence."""
 
 import functools
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -19,6 +20,7 @@ from .mixins import (
     weighted_mean_and_scale,
 )
 from .persistence import current_versions, to_small_array, warn_of_other_version
+from .shape import params_for_rows, recommend_depth_width
 from .table import TableEncoder, validate_table
 from .training import TensorBatches, seeded, train, weighted_row_loss
 
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 EARLY_STOPPING_ROWS = 500  # early_stopping="auto" holds rows out from here on
+BATCH_WITHOUT_MEMORY = 512  # what batch_size="auto" is taken for when memory has run out
 PREDICT_ROWS = 4096  # rows that go through the module at once
 
 
@@ -39,7 +42,8 @@ def guarded_fit(fit):
     """Decorate `fit`: check the parameters, and lose nothing when fitting fails.
 
     A fit that raises leaves the estimator as it was, so that a model that was fitted before
-    can still predict. Callbacks set with `set_callbacks` are torn down in either case.
+    can still predict. One that the device has too little memory for starts again with half the
+    batch size. Callbacks set with `set_callbacks` are torn down in either case.
 
     Parameters
     ----------
@@ -59,7 +63,7 @@ def guarded_fit(fit):
         before = self.__dict__.copy()
         self.__dict__.pop("module_", None)  # a copy made meanwhile has no use for the old one
         try:
-            fitted = checked_fit(self, *args, **kwargs)
+            fitted = _fit_within_memory(self, checked_fit, args, kwargs)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -69,6 +73,30 @@ def guarded_fit(fit):
         return fitted
 
     return guarded
+
+
+def _fit_within_memory(estimator, fit, args, kwargs):
+    """Fit, and where the device's memory does not suffice fit again with half the batch size."""
+    wanted = getattr(estimator, "batch_size", 1)
+    size = BATCH_WITHOUT_MEMORY if wanted == "auto" else wanted
+    while True:
+        try:
+            fitted = fit(estimator, *args, **kwargs)
+        except torch.cuda.OutOfMemoryError:
+            if size < 4:  # some methods need a batch of two rows
+                raise
+        else:
+            if hasattr(estimator, "batch_size"):
+                estimator.batch_size = wanted
+            return fitted
+        # here, because an exception keeps alive what it was raised over
+        size //= 2
+        warnings.warn(
+            f"{type(estimator).__name__} ran out of memory on {estimator.device!r} with "
+            f"batch_size={estimator.batch_size!r}: it is fitted with batch_size={size} instead.",
+            stacklevel=3,
+        )
+        estimator.batch_size = size
 
 
 class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
@@ -84,14 +112,15 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=4
         Number of attention heads.
-    n_layers : int, default=2
-        Number of attention layers.
+    n_layers : int or "auto", default=2
+        Number of attention layers. "auto" chooses it together with the width, for the number of
+        training rows, and leaves `d_model` aside.
     dropout : float, default=0.0
         Share of the activations that are set to zero in training.
     max_epochs : int, default=100
         The most passes over the training rows.
     batch_size : int, default=256
-        The most rows in one step.
+        The most rows in one step. Where a device runs out of memory it is halved, with a warning.
     learning_rate : float, default=1e-3
         Step size of the optimiser.
     weight_decay : float, default=1e-5
@@ -121,7 +150,7 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints = {
         "d_model": [Interval(Integral, 1, None, closed="left")],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -187,7 +216,7 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
     def _validate_params(self):
         super()._validate_params()
         d_model, n_heads = getattr(self, "d_model", 1), getattr(self, "n_heads", 1)
-        if d_model % n_heads:
+        if getattr(self, "n_layers", 1) != "auto" and d_model % n_heads:
             raise ValueError(
                 f"d_model has to be divisible by n_heads, got d_model={d_model} and "
                 f"n_heads={n_heads}."
@@ -293,6 +322,20 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         else:
             dtype = torch.float64 if device.type == "cpu" else torch.float32
         return module.to(device, dtype).eval()
+
+    def _choose_shape(self, n_rows):
+        """Set `n_layers_` and `d_model_`, which the module is built from.
+
+        Parameters
+        ----------
+        n_rows : int
+            Training rows, for which ``n_layers="auto"`` chooses depth and width: about 60
+            parameters each, spent as `recommend_depth_width` says.
+        """
+        self.n_layers_, self.d_model_ = self.n_layers, self.d_model
+        if self.n_layers == "auto":
+            shape = recommend_depth_width(params_for_rows(n_rows), n_heads=self.n_heads)
+            self.n_layers_, self.d_model_ = shape.depth, shape.width
 
     def _build_module(self, seed, dtype):
         """Build the untrained module on the device, from a seed."""
@@ -404,6 +447,7 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
             What `fit` was given, for callbacks.
         """
         train_rows, valid_rows = rows
+        self._choose_shape(len(inputs))
         device, dtype = self._resolve_device(), self._resolve_dtype(len(train_rows))
 
         def as_tensors(chosen):

@@ -11,6 +11,7 @@ from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.utils import noop
 from torch import Tensor, nn
 
+from .checkpoint import TrainingCheckpoint
 from .progress import ProgressLine, SklearnCallbacks
 from .randomness import draws_noise, seeded, seeded_if
 
@@ -145,7 +146,11 @@ def train(
     if verbose:
         own_callbacks.append(ProgressLine(max_epochs))
     if validate is not None:
-        own_callbacks.append(early_stopping)  # last, because it ends the epoch when it stops
+        own_callbacks.append(early_stopping)  # late, because it ends the epoch when it stops
+    given = copy.deepcopy(list(callbacks or []))
+    # last of all, because it saves what the others have come to
+    own_callbacks += [callback for callback in given if isinstance(callback, TrainingCheckpoint)]
+    given = [callback for callback in given if not isinstance(callback, TrainingCheckpoint)]
     net = _Net(
         module,
         criterion=noop,
@@ -153,7 +158,7 @@ def train(
         lr=learning_rate,
         max_epochs=max_epochs,
         train_split=None,
-        callbacks=[*copy.deepcopy(list(callbacks or [])), *own_callbacks],
+        callbacks=[*given, *own_callbacks],
         use_caching=False,
         verbose=0,
         device=device,
@@ -356,6 +361,10 @@ class _Net(NeuralNet):
         else:
             raise ValueError(f"optimizer has to be 'adamw' or callable, got {self.optimizer!r}.")
         return self
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kw: Any) -> "_Net":
+        """Run the epochs that a checkpoint has left to run."""
+        return super().fit_loop(X, y, self.max_epochs - len(self.history), **kw)  # type: ignore[no-any-return]
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, None]:
         """Return what callbacks see as data; `validate` has its own."""

@@ -2,19 +2,19 @@
 
 from ..core.lazy import lazy_names
 
-# Public name -> the module of this room that defines it.
+# Public name -> the module that defines it: of this room, or the core's.
 _HOMES = {
-    "DepthWidth": "law",
+    "DepthWidth": ".core.shape",
     "DepthWidthDisplay": "display",
     "DepthWidthSearchCV": "search",
-    "ExtrapolationWarning": "law",
+    "ExtrapolationWarning": ".core.shape",
     "SeparationBoundsDisplay": "display",
     "SeparationRank": "separation",
     "SeparationRankDisplay": "display",
-    "depth_threshold": "law",
+    "depth_threshold": ".core.shape",
     "exact_separation_rank": "exact",
-    "params_per_layer": "law",
-    "recommend_depth_width": "law",
+    "params_per_layer": ".core.shape",
+    "recommend_depth_width": ".core.shape",
     "recommend_for_table": "table_shape",
     "separation_rank": "separation",
     "separation_rank_bounds": "bounds",

@@ -118,12 +118,16 @@ def _build(holder, params):
     """
     from ..core.randomness import seeded
 
-    before = {name: getattr(holder, name) for name in params}
+    before = holder.__dict__.copy()
     try:
+        holder.set_params(**params)
+        if hasattr(holder, "n_layers_"):
+            holder._choose_shape(n_rows=0)  # as given: a candidate's depth is a number
         with seeded(0):
-            return holder.set_params(**params)._make_module()
+            return holder._make_module()
     finally:
-        holder.set_params(**before)
+        holder.__dict__.clear()
+        holder.__dict__.update(before)
 
 
 def shape_for_budget(count, depth, budget, step):

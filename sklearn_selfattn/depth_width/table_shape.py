@@ -5,11 +5,8 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from ..core.shape import params_for_rows, recommend_depth_width
 from ..core.table import TableEncoder
-from .law import recommend_depth_width
-
-PARAMETERS_PER_ROW = 60  # n_params="auto" ...
-FEWEST_ROWS, LARGEST = 250, 2e6  # ... as if there were at least so many rows, and at most this
 
 
 @validate_params(
@@ -118,7 +115,7 @@ def recommend_for_table(
     """
     rank = table_embedding_rank(X, n_bins=n_bins, categorical_features=categorical_features)
     if n_params == "auto":
-        n_params = float(min(PARAMETERS_PER_ROW * max(len(X), FEWEST_ROWS), LARGEST))
+        n_params = params_for_rows(len(X))
     if use_embedding_rank:
         options["embedding_rank"] = rank
     return recommend_depth_width(n_params, **options)

@@ -32,6 +32,7 @@ class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
 
     _parameter_constraints = {
         **BaseSelfAttention._parameter_constraints,
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
         "pretrained": ["boolean", StrOptions({"auto"})],
         "fine_tune": [
             Options(bool, {False}),

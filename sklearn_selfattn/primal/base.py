@@ -288,7 +288,8 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
         """Turn "auto" into numbers that the module is built from."""
         n_tokens = values.shape[1]
         self.n_timesteps_in_ = n_tokens
-        d_head = self.d_model // self.n_heads
+        self._choose_shape(len(values))
+        d_head = self.d_model_ // self.n_heads
         self.rank_ = min(MAX_RANK, d_head) if self.rank == "auto" else self.rank
         if self.rank_ > d_head:
             warnings.warn(
@@ -301,7 +302,7 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
             if self.architecture == "paper":
                 pooling = "flatten"
             elif self._is_table:
-                is_small = n_tokens * self.d_model <= FLATTEN_AT_MOST
+                is_small = n_tokens * self.d_model_ <= FLATTEN_AT_MOST
                 pooling = "flatten" if is_small else "mean"
             else:
                 pooling = N_PARTS
@@ -333,10 +334,10 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
             None if self._is_table else self._n_channels,
             self.encoder_.n_categories_.tolist() if self._is_table else None,
             self._n_outputs,
-            kinds=self._kinds,
-            d_model=self.d_model,
+            kinds=self._layer_kinds(),
+            d_model=self.d_model_,
             n_heads=self.n_heads,
-            d_hidden=self.feed_forward_dim or 2 * self.d_model,
+            d_hidden=self.feed_forward_dim or 2 * self.d_model_,
             rank=self.rank_,
             n_rows=n_rows,
             n_tokens=self.n_timesteps_in_,
@@ -355,10 +356,10 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
     def _layer_kinds(self):
         """Return the kind of each layer, first to last."""
         if self.attention != "primal":
-            return [self.attention] * self.n_layers
-        n_primal = {"all": self.n_layers, "last": 1}.get(self.primal_layers, self.primal_layers)
-        n_primal = min(n_primal, self.n_layers)
-        kinds = ["softmax"] * (self.n_layers - n_primal) + ["primal"] * n_primal
+            return [self.attention] * self.n_layers_
+        n_primal = {"all": self.n_layers_, "last": 1}.get(self.primal_layers, self.primal_layers)
+        n_primal = min(n_primal, self.n_layers_)
+        kinds = ["softmax"] * (self.n_layers_ - n_primal) + ["primal"] * n_primal
         if self.uncertainty == "svgp":
             kinds[-1] = "svgp"
         return kinds

@@ -111,8 +111,9 @@ class PrimalAttentionClassifier(SelfAttentionClassifierMixin, BasePrimalAttentio
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=2
         Number of attention heads.
-    n_layers : int, default=1
-        Number of attention layers.
+    n_layers : int or "auto", default=1
+        Number of attention layers. "auto" chooses it, and a width in place of `d_model`, for the
+        number of training rows, see :func:`~sklearn_selfattn.recommend_depth_width`.
     dropout : float, default=0.1
         Share of the activations that are set to zero in training.
     max_epochs : int, default=30
@@ -150,6 +151,8 @@ class PrimalAttentionClassifier(SelfAttentionClassifierMixin, BasePrimalAttentio
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels.
+    n_layers_, d_model_ : int
+        Depth and width of the module.
     module_ : torch.nn.Module
         The trained nets.
     rank_ : int
@@ -394,8 +397,9 @@ class PrimalAttentionRegressor(SelfAttentionRegressorMixin, BasePrimalAttention)
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=2
         Number of attention heads.
-    n_layers : int, default=1
-        Number of attention layers.
+    n_layers : int or "auto", default=1
+        Number of attention layers. "auto" chooses it, and a width in place of `d_model`, for the
+        number of training rows, see :func:`~sklearn_selfattn.recommend_depth_width`.
     dropout : float, default=0.1
         Share of the activations that are set to zero in training.
     max_epochs : int, default=30
@@ -433,6 +437,8 @@ class PrimalAttentionRegressor(SelfAttentionRegressorMixin, BasePrimalAttention)
     ----------
     target_mean_, target_scale_ : float
         Mean and standard deviation of the target, by which it is standardised in training.
+    n_layers_, d_model_ : int
+        Depth and width of the module.
     module_ : torch.nn.Module
         The trained nets.
     rank_ : int

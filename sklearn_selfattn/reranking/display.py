@@ -271,7 +271,7 @@ class RankedListDisplay:
         if relevant is None:
             relevant = estimator.gallery_y_ == label
         attention = None
-        if estimator._fitted_with["n_layers"]:
+        if estimator.n_layers_:
             layers = estimator.attention_weights(X, ranking=before)
             attention = np.mean([layer[0].mean(axis=0) for layer in layers], axis=0)
         return cls(

@@ -78,8 +78,10 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=2
         Number of attention heads.
-    n_layers : int, default=2
-        Number of layers; 0 is a linear map of the affinities, to compare with.
+    n_layers : int or "auto", default=2
+        Number of layers; 0 is a linear map of the affinities, to compare with. "auto" chooses it,
+        and a width in place of `d_model`, for the number of training rows, see
+        :func:`~sklearn_selfattn.recommend_depth_width`.
     dropout : float, default=0.1
         Share of attention weights and activations that are set to zero in training, and of
         branches that are skipped in the last layer.
@@ -127,6 +129,8 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         The share of plain similarity in use; infinity if re-ranking did not help held-out lists.
     searcher_ : object or None
         The fitted first stage, if one was given.
+    n_layers_, d_model_ : int
+        Depth and width of the module.
     module_ : torch.nn.Module
         The trained net.
     history_ : list of dict
@@ -209,7 +213,7 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "feature_dropout": [Interval(Real, 0, 1, closed="left")],
         "blend": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "n_layers": [Interval(Integral, 0, None, closed="left")],
+        "n_layers": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
     }
 
     def __init__(
@@ -276,10 +280,10 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
     def _make_module(self):
         return AffinityEncoder(
             self.n_anchors,
-            self.d_model,
+            self.d_model_,
             self.n_heads,
-            self.n_layers,
-            FEED_FORWARD * self.d_model,
+            self.n_layers_,
+            FEED_FORWARD * self.d_model_,
             float(self.dropout),
         )
 
@@ -327,6 +331,7 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         """
         self._check_what_is_relevant(y, relevance, queries, views)
         X, y = self._check_gallery(X, y, reset=True)
+        self._choose_shape(len(X))
         self._index(X, y)
         seeds = self._draw_seeds()
 

@@ -283,7 +283,7 @@ class TwoStageSearch(BaseSelfAttention):
             From the query and the places of the list to the same.
         """
         vectors, ranking = self._lists(X, ranking)
-        if not self._fitted_with["n_layers"]:
+        if not self.n_layers_:
             raise ValueError("A re-ranker with n_layers=0 has no attention to show.")
         with torch.inference_mode():
             chunks = affinity_chunks(self.module_, vectors, self.gallery_, ranking)

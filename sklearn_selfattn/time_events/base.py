@@ -199,21 +199,21 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             coder = self._coder
             tokens = EventTokens(
                 coder.n_types, coder.n_numbers, coder.n_query_numbers, coder.n_scaled,
-                self.d_model, self._make_map(self._clock_periods),
+                self.d_model_, self._make_map(self._clock_periods),
             )  # fmt: skip
             n_places = self.max_len_ if self.time_encoding == "positional" else 0
         else:
             grid = torch.tensor(self._grid, dtype=torch.float64)
-            tokens = GridTokens(grid, self.encoder_.n_categories_, self.d_model)
+            tokens = GridTokens(grid, self.encoder_.n_categories_, self.d_model_)
             n_places = self.n_features_in_ if self.time_encoding == "positional" else 0
         return TimeEventNet(
             tokens,
             time,
             interaction=self.interaction,
             n_places=n_places,
-            d_model=self.d_model,
+            d_model=self.d_model_,
             n_heads=self.n_heads,
-            n_layers=self.n_layers,
+            n_layers=self.n_layers_,
             feed_forward_dim=self.feed_forward_dim,
             dropout=self._dropout,
             n_outputs=self._n_outputs,
@@ -248,6 +248,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
     def _fit_net(self, X, target, weight, criterion, rows, seeds, given):
         """Train the net on rows, and hold others out."""
         train_rows, valid_rows = rows
+        self._choose_shape(len(X))
         # Noise for each row would tell a row of weight 2 from two rows.
         self._dropout = self.dropout if len(train_rows) > self.batch_size else 0.0
         device, dtype = self._resolve_device(), self._resolve_dtype(len(train_rows))
@@ -306,7 +307,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             X=given[0],
             y=given[1],
         )
-        self._n_features_out = self.d_model
+        self._n_features_out = self.d_model_
         return self
 
     def _attributes_after_training(self, module):

@@ -69,9 +69,11 @@ class TimeEventClassifier(SelfAttentionClassifierMixin, BaseTimeEvents):
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=4
         Number of attention heads.
-    n_layers : int, default=1
+    n_layers : int or "auto", default=1
         Number of attention layers. With one, only the token that is predicted from looks at
-        events; with more, events look at earlier events first.
+        events; with more, events look at earlier events first. "auto" chooses it, and a width in
+        place of `d_model`, for the number of training rows, see
+        :func:`~sklearn_selfattn.recommend_depth_width`.
     dropout : float, default=0.1
         Share of activations that are set to zero in training; none where all rows fit into one
         batch, so that row weights stay exact there.
@@ -123,6 +125,8 @@ class TimeEventClassifier(SelfAttentionClassifierMixin, BaseTimeEvents):
         Types of events that were seen; of histories only.
     max_len_ : int
         The most events that are looked at; of histories only.
+    n_layers_, d_model_ : int
+        Depth and width of the module.
     module_ : torch.nn.Module
         The trained net.
     history_ : list of dict

@@ -245,6 +245,9 @@ class TimeSpectrumDisplay:
         """
         self.figure_, self.ax_ = new_axes(ax, "TimeSpectrumDisplay.plot", (6.4, 3.6))
         self.ax_.set_xscale("log")
+        if np.max(self.periods) < 10 * np.min(self.periods):  # no power of ten to label, or one
+            self.ax_.xaxis.set_minor_formatter("{x:g}")
+            self.ax_.xaxis.set_major_formatter("{x:g}")
         self.ax_.margins(x=0.1)
         self.stems_ = self.ax_.vlines(self.periods, 0.0, self.weights, color=BLUE, linewidth=2)
         self.ax_.plot(self.periods, self.weights, "o", color=BLUE, markersize=4)

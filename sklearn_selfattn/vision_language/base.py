@@ -78,7 +78,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         d_model=64,
         n_heads=4,
         n_layers=2,
-        dropout=0.1,
+        dropout=0.0,
         max_epochs=20,
         batch_size=64,
         learning_rate=1e-3,
@@ -233,9 +233,9 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
             self._n_outputs,
             backbone=self.backbone,
             patch=self._patch,
-            d_model=self.d_model,
+            d_model=self.d_model_,
             n_heads=self.n_heads,
-            n_layers=self.n_layers,
+            n_layers=self.n_layers_,
             n_vision_layers=self.n_vision_layers,
             dropout=float(self.dropout),
             cross=getattr(self, "_cross", True),
@@ -281,8 +281,10 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         if groups is not None:
             rows = tuple(np.sort(part) for part in rows)
         self._n_outputs = self._n_targets
-        module = self._build_module(module_seed, self._resolve_dtype(len(image)))
         pretrained = getattr(self, "_pretrained", None)
+        if pretrained is None or self.n_layers != "auto":
+            self._choose_shape(len(image))
+        module = self._build_module(module_seed, self._resolve_dtype(len(image)))
         if pretrained is not None:
             self._load(module, pretrained["weights"])
         elif self.pretrain_epochs:
@@ -306,6 +308,8 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
             _, module_seed, batch_seed = self._draw_seeds()
             if is_first:
                 self._n_outputs = self._n_targets
+                if not hasattr(self, "_pretrained") or self.n_layers != "auto":
+                    self._choose_shape(len(target))
                 module = self._build_module(module_seed, self._resolve_dtype(len(target)))
                 if hasattr(self, "_pretrained"):
                     self._load(module, self._pretrained["weights"])
@@ -392,11 +396,12 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         inputs = self._encode(X, reset=True)
         _, module_seed, batch_seed = self._draw_seeds()
         self._n_outputs = 0
+        self._choose_shape(len(inputs[1]))
         module = self._build_module(module_seed, self._resolve_dtype(len(inputs[1])))
         rows = np.arange(len(inputs[1]))
         self._run_pretraining(module, inputs, rows, self.max_epochs, batch_seed, X)
         names = ("image_shape_", "_patch", "_mean", "_scale", "vocabulary_", "max_text_length_",
-                 "n_features_in_", "feature_names_in_")  # fmt: skip
+                 "n_features_in_", "feature_names_in_", "n_layers_", "d_model_")  # fmt: skip
         self._pretrained = {
             "facts": {name: getattr(self, name) for name in names if hasattr(self, name)},
             "weights": {k: to_small_array(v) for k, v in self.module_.state_dict().items()},
@@ -609,11 +614,6 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         return self._forward_pairs(
             inputs, lambda pairs: self.module_.layers(pairs, what), crop=False
         )
-
-    @property
-    def n_layers_(self):
-        """Number of layers in which pictures and words meet."""
-        return len(self.module_.blocks)
 
     @property
     def n_visual_tokens_(self):

@@ -58,9 +58,11 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=4
         Number of attention heads.
-    n_layers : int, default=2
-        Layers in which pictures and words meet.
-    dropout : float, default=0.1
+    n_layers : int or "auto", default=2
+        Layers in which pictures and words meet. "auto" chooses it, and a width in place of
+        `d_model`, for the number of training rows, see
+        :func:`~sklearn_selfattn.recommend_depth_width`.
+    dropout : float, default=0.0
         Share of the activations that are set to zero in training.
     max_epochs : int, default=20
         The most passes over the training rows; some hundred rows want several times as many. The
@@ -106,6 +108,8 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
         The most words of a text.
     n_visual_tokens_ : int
         Visual tokens of a picture.
+    n_layers_, d_model_ : int
+        Depth and width of the module.
     module_ : torch.nn.Module
         The trained net.
     history_ : list of dict
@@ -131,10 +135,10 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
 
     .. math:: X_0 = [c;\ \mathrm{LN}(W V + b) + \tau_V;\ s;\ \mathrm{LN}(T) + \tau_T]
 
-    and the answer is read off the first token. A pair of m visual tokens and l words, t = m + l +
-    2 tokens, costs about :math:`12 t d^2 + 2 t^2 d` multiplications in each layer, three times
-    that in training; memory grows with the batch. Different pictures are told by their pixels
-    and seen once in a batch.
+    and the answer is read off the first token. Where a token stands enters the queries and keys of
+    each layer. A pair of m visual tokens and l words, t = m + l + 2 tokens, costs about
+    :math:`12 t d^2 + 2 t^2 d` multiplications in each layer, three times that in training; memory
+    grows with the batch. Different pictures are told by their pixels and seen once in a batch.
 
     The paper's text was not available to us beyond its abstract: this is after it, not a copy of
     it. At the sizes that a CPU trains in minutes, convolutions beat self-attention as the
@@ -181,7 +185,7 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
         d_model=64,
         n_heads=4,
         n_layers=2,
-        dropout=0.1,
+        dropout=0.0,
         max_epochs=20,
         batch_size=64,
         learning_rate=1e-3,
@@ -368,9 +372,11 @@ class VisualParsingRegressor(SelfAttentionRegressorMixin, BaseVisualParsing):
         Width of each token; divisible by `n_heads`.
     n_heads : int, default=4
         Number of attention heads.
-    n_layers : int, default=2
-        Layers in which pictures and words meet.
-    dropout : float, default=0.1
+    n_layers : int or "auto", default=2
+        Layers in which pictures and words meet. "auto" chooses it, and a width in place of
+        `d_model`, for the number of training rows, see
+        :func:`~sklearn_selfattn.recommend_depth_width`.
+    dropout : float, default=0.0
         Share of the activations that are set to zero in training.
     max_epochs : int, default=20
         The most passes over the training rows; some hundred rows want several times as many. The
@@ -416,6 +422,8 @@ class VisualParsingRegressor(SelfAttentionRegressorMixin, BaseVisualParsing):
         The most words of a text.
     n_visual_tokens_ : int
         Visual tokens of a picture.
+    n_layers_, d_model_ : int
+        Depth and width of the module.
     module_ : torch.nn.Module
         The trained net.
     history_ : list of dict

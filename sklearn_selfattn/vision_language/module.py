@@ -32,11 +32,13 @@ class Pairs(NamedTuple):
 class Block(nn.Module):
     r"""A pre-norm Transformer layer: ``x + attention(norm x)``, then ``x + feed_forward(norm x)``.
 
-    .. math:: A = \mathrm{softmax}(Q K^\top / \sqrt{d_h} + B)
+    .. math:: A = \mathrm{softmax}(Q K^\top / \sqrt{d_h} + B), \quad
+        [Q, K] = (\mathrm{norm}(X) + p) W_{QK}, \quad V = \mathrm{norm}(X) W_V
 
-    with a bias B that is 0 where a token may look and :math:`-\infty` where not.
+    with a bias B that is 0 where a token may look and :math:`-\infty` where not. Places p tell
+    where to look, and are no part of what is seen there.
 
-    Shape: input and output ``(n, t, d)``.
+    Shape: input and output ``(n, t, d)``, places ``(t, d)``, bias ``(n, 1, 1 or t, t)`` or None.
 
     Parameters
     ----------
@@ -55,25 +57,30 @@ class Block(nn.Module):
         self.contract = nn.Linear(4 * d_model, d_model)
         self.dropout = dropout
 
-    def heads(self, x: Tensor) -> list[Tensor]:
+    def heads(self, x: Tensor, places: Tensor) -> list[Tensor]:
         """Return queries, keys and values, ``(n, h, t, d / h)`` each."""
-        return [split_heads(part, self.n_heads) for part in self.qkv(normalize(x)).chunk(3, -1)]
+        x, d = normalize(x), x.shape[-1]
+        W, b = self.qkv.weight, self.qkv.bias
+        asked = F.linear(x + places, W[: 2 * d], b[: 2 * d])
+        parts = (*asked.chunk(2, -1), F.linear(x, W[2 * d :], b[2 * d :]))
+        return [split_heads(part, self.n_heads) for part in parts]
 
-    def shares(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def shares(self, x: Tensor, places: Tensor, bias: Tensor | None) -> Tensor:
         """Return the attention weights, ``(n, h, t, t)``; rows sum to 1."""
-        Q, K, _ = self.heads(x)
+        Q, K, _ = self.heads(x, places)
         scores = Q @ K.mT / math.sqrt(Q.shape[-1])
         return (scores if bias is None else scores + bias).softmax(-1)
 
-    def value_norms(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def value_norms(self, x: Tensor, places: Tensor, bias: Tensor | None) -> Tensor:
         r"""Return :math:`\| \sum_h A^h_{ij} v^h_j W_O^h \|`, ``(n, 1, t, t)``."""
-        _, _, V = self.heads(x)
+        _, _, V = self.heads(x, places)
         weight = self.out.weight.view(x.shape[-1], self.n_heads, -1)  # (d, h, d / h)
         moved = torch.einsum("nhjc,dhc->nhjd", V, weight)
-        return torch.einsum("nhij,nhjd->nijd", self.shares(x, bias), moved).norm(dim=-1)[:, None]
+        shares = self.shares(x, places, bias)
+        return torch.einsum("nhij,nhjd->nijd", shares, moved).norm(dim=-1)[:, None]
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        Q, K, V = self.heads(x)
+    def forward(self, x: Tensor, places: Tensor, bias: Tensor | None = None) -> Tensor:
+        Q, K, V = self.heads(x, places)
         mixed = merge_heads(F.scaled_dot_product_attention(Q, K, V, attn_mask=bias))
         x = x + F.dropout(self.out(mixed), self.dropout, self.training)
         hidden = F.gelu(self.expand(normalize(x)))
@@ -126,7 +133,8 @@ class ImageTokens(nn.Module):
         self.blocks = nn.ModuleList(Block(d_model, n_heads, dropout) for _ in range(n_blocks))
         n_tokens = self.grid[0] * self.grid[1]
         n_cut = 4 * n_tokens if self.is_swin else n_tokens
-        self.places = nn.Parameter(PLACE_SCALE * torch.randn(n_cut, d_model))
+        if n_blocks:
+            self.places = nn.Parameter(PLACE_SCALE * torch.randn(n_cut, d_model))
         if self.is_swin:
             self.merge = nn.Linear(4 * d_model, d_model)
             fine_grid = (2 * self.grid[0], 2 * self.grid[1])
@@ -134,31 +142,36 @@ class ImageTokens(nn.Module):
             self.register_buffer("windows", torch.stack(biases), persistent=False)
         self.project = nn.Linear(d_model, d_model)
 
-    def _merge(self, x: Tensor) -> Tensor:
+    def _quarters(self, x: Tensor) -> Tensor:
+        """Return the four neighbours that become one token, ``(..., 4 m, d) -> (..., m, 4, d)``."""
         rows, columns = self.grid
-        x = x.view(len(x), rows, 2, columns, 2, -1).transpose(2, 3)
-        return self.merge(x.flatten(3).flatten(1, 2))
+        x = x.unflatten(-2, (rows, 2, columns, 2)).transpose(-4, -3)
+        return x.flatten(-3, -2).flatten(-4, -3)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the tokens, and what the last layer's input was (None without attention)."""
         pixels = F.pad(pixels, (0, self.padding[1], 0, self.padding[0]))
-        x = self.cut(pixels).flatten(2).mT + self.places  # (u, m, d)
+        x = self.cut(pixels).flatten(2).mT  # (u, m, d)
         before = None
         for i, block in enumerate(self.blocks):
-            is_last = i == len(self.blocks) - 1
-            if self.is_swin and is_last:
-                x = self._merge(x)
+            is_fine = self.is_swin and i < len(self.blocks) - 1
+            if self.is_swin and not is_fine:
+                x = self.merge(self._quarters(x).flatten(-2))
             before = x
-            windows = self.windows[i % 2] if self.is_swin and not is_last else None
-            x = block(x, windows)
+            x = block(x, self._places(is_fine), self.windows[i % 2] if is_fine else None)
         return normalize(self.project(x)), before
+
+    def _places(self, is_fine: bool) -> Tensor:
+        if self.is_swin and not is_fine:
+            return self._quarters(self.places).mean(-2)
+        return self.places
 
     def affinity(self, tokens: Tensor, before: Tensor | None) -> Tensor:
         """Return how visual tokens belong together, ``(u, m, m)``: attention, or cosines."""
         if before is None:
             unit = F.normalize(tokens, dim=-1)
             return unit @ unit.mT
-        share = self.blocks[-1].shares(before, None).mean(1)  # type: ignore[operator]
+        share = self.blocks[-1].shares(before, self._places(False), None).mean(1)  # type: ignore[operator]
         return (share + share.mT) / 2
 
 
@@ -196,10 +209,12 @@ class VisualParsingNet(nn.Module):
     r"""Visual tokens and words in one sequence, seen by one Transformer.
 
     .. math:: X_0 = [c;\ \hat V;\ s;\ \hat T], \qquad
-              \hat V = \mathrm{LN}(W V + b) + \tau_V + p, \qquad
-              \hat T = E_w + \tau_T + q
+              \hat V = \mathrm{LN}(W V + b) + \tau_V, \qquad
+              \hat T = E_w + \tau_T
 
-    Each part carries its type and its places; the answer is read off the first token.
+    Each part carries its type; places enter each layer's queries and keys (`Block`), rather than
+    the sequence once, as published: what is there and where it is then do not blur. The answer
+    is read off the first token.
 
     Parameters
     ----------
@@ -293,16 +308,23 @@ class VisualParsingNet(nn.Module):
         """
         if is_masked is not None:
             tokens = torch.where(is_masked[..., None], self.masked_image, tokens)
-        picture = tokens + self.types[0] + self.image_places
-        sentence = self.word(words) + self.types[1] + self.word_places[: words.shape[1]]
+        picture = tokens + self.types[0]
+        sentence = self.word(words) + self.types[1]
         cls, sep = (mark.expand(len(words), 1, -1) for mark in self.marks)
         x = torch.cat([cls, picture, sep, sentence], dim=1)
         return x, self.biases(words, x.dtype)
 
+    def places(self, n_tokens: int) -> Tensor:
+        """Return the places of a sequence, ``(t, d)``: the two marks are nowhere."""
+        nowhere = self.image_places.new_zeros(1, self.image_places.shape[1])
+        n_words = n_tokens - 2 - self.n_visual
+        return torch.cat([nowhere, self.image_places, nowhere, self.word_places[:n_words]])
+
     def fuse(self, x: Tensor, biases: list[Tensor | None]) -> Tensor:
         """Let the tokens look at each other, layer by layer, ``(n, t, d)``."""
+        places = self.places(x.shape[1])
         for block, bias in zip(self.blocks, biases, strict=True):
-            x = block(x, bias)
+            x = block(x, places, bias)
         return normalize(x)
 
     def sequence(self, pairs: Pairs) -> tuple[Tensor, list[Tensor | None]]:
@@ -321,10 +343,10 @@ class VisualParsingNet(nn.Module):
     def layers(self, pairs: Pairs, what: str) -> Tensor:
         """Return "shares" or "value_norms" of each layer, ``(n, layers, h, t, t)``."""
         x, biases = self.sequence(pairs)
-        found = []
+        places, found = self.places(x.shape[1]), []
         for block, bias in zip(self.blocks, biases, strict=True):
-            found.append(getattr(block, what)(x, bias))
-            x = block(x, bias)
+            found.append(getattr(block, what)(x, places, bias))
+            x = block(x, places, bias)
         return torch.stack(found, dim=1)
 
     def forward(self, pairs: Pairs) -> Tensor:

@@ -8,7 +8,7 @@ from depth_width_experiments import EXPERIMENTS, PER_ROW, TABLES, anchors, law
 from depth_width_figures import figures, mean_rank_of_budgets, mean_ranks
 from depth_width_nets import CellsClassifier, ChaseClassifier, pointer_chasing
 
-from sklearn_selfattn.depth_width.table_shape import PARAMETERS_PER_ROW
+from sklearn_selfattn.core.shape import PARAMETERS_PER_ROW
 
 MACHINE = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
 
@@ -48,7 +48,9 @@ RECORDS = [
     record("budgets vowel", budget(-0.3)),
     record("budgets energy", budget(-3.0, cv=-0.46)),
     record("budgets energy", budget(-3.0), seed=1),
-]
+    record("estimator iris", {"default": {"shape": [1, 32], "test": -0.2, "cpu_s": 1.0},
+                              "auto": {"shape": [2, 24], "test": -0.4, "cpu_s": 3.0}}),
+]  # fmt: skip
 
 
 def test_figures_and_misses():
@@ -61,6 +63,11 @@ def test_figures_and_misses():
     near = found["of 3 splits, within one standard error of the search's best"]
     assert (near["value"], near["target"], near["reached"]) == (1, ">= 2", False)
     assert mean_rank_of_budgets(RECORDS)[PARAMETERS_PER_ROW] == 1
+    assert found["mean rank over 1 tables, against the defaults (their rank as target)"] == {
+        "name": "mean rank over 1 tables, against the defaults (their rank as target)",
+        "value": 2.0, "target": "<= 1", "reached": False,
+    }  # fmt: skip
+    assert found["loss over that of the defaults, geometric mean"]["value"] == pytest.approx(2)
     page = render_depth_width.page({"records": RECORDS, "machine": MACHINE, "command": "python x"})
     listed = page.split("Missed:")[1].split("Not measured")[0]
     for name, entry in found.items():

@@ -9,6 +9,7 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
+from skorch.callbacks import Callback
 
 from sklearn_selfattn.core import base
 from sklearn_selfattn.core.base import BaseSelfAttention, weighted_mean_and_scale
@@ -363,6 +364,39 @@ def test_a_failing_callback_is_torn_down_and_loses_nothing(numbers):
         assert callback.events[-1] == "teardown"
         assert set(vars(estimator)) == attributes | {"_skl_callbacks"}
         np.testing.assert_array_equal(estimator.predict(X), before)
+
+
+class SmallMemory(Callback):
+    """A device on which so many rows at once are too many."""
+
+    def __init__(self, n_rows):
+        self.n_rows = n_rows
+
+    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+        if training and len(batch[0]) > self.n_rows:
+            raise torch.cuda.OutOfMemoryError(f"tried to allocate {len(batch[0])} rows")
+
+
+def test_too_little_memory_halves_the_batch(numbers):
+    X, y = numbers
+    model = TableTransformerRegressor(
+        batch_size=40, max_epochs=2, random_state=0, callbacks=[SmallMemory(12)]
+    )
+    with pytest.warns(UserWarning) as caught:
+        model.fit(X, y)
+    assert [re.search(r"batch_size=(\d+) instead", str(w.message))[1] for w in caught] == [
+        "20",
+        "10",
+    ]
+    assert model.batch_size == 40  # the parameter stays
+    ten = TableTransformerRegressor(batch_size=10, max_epochs=2, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), ten.predict(X))
+    # where not even two rows fit, the error is what it was, and the model too
+    model.set_params(callbacks=[SmallMemory(0)])
+    with pytest.warns(UserWarning), pytest.raises(torch.cuda.OutOfMemoryError):
+        model.fit(X, y)
+    assert model.batch_size == 40
+    np.testing.assert_array_equal(model.predict(X), ten.predict(X))
 
 
 def test_progress_bar_also_inside_a_search(numbers, capsys):

@@ -103,9 +103,9 @@ class ToyBase(BaseSelfAttention):
         return TableTransformer(
             self.n_features_in_,
             self.encoder_.n_categories_,
-            self.d_model,
+            self.d_model_,
             self.n_heads,
-            self.n_layers,
+            self.n_layers_,
             self.dropout,
             self._n_outputs,
         )

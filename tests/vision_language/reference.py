@@ -17,10 +17,12 @@ def part(weights, prefix):
     return {k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)}
 
 
-def attention(weights, x, n_heads, is_seen):
+def attention(weights, x, places, n_heads, is_seen):
     """Return the shares (h, t, t) and the mixed values (t, d) of one pair."""
     t, d = x.shape
-    Q, K, V = np.split(linear(part(weights, "qkv"), normalize(x)), 3, axis=-1)
+    qkv = part(weights, "qkv")
+    Q, K, _ = np.split(linear(qkv, normalize(x) + places), 3, axis=-1)
+    _, _, V = np.split(linear(qkv, normalize(x)), 3, axis=-1)
     shares, mixed = [], []
     for h in range(n_heads):
         one = slice(h * d // n_heads, (h + 1) * d // n_heads)
@@ -30,8 +32,8 @@ def attention(weights, x, n_heads, is_seen):
     return np.stack(shares), np.concatenate(mixed, axis=-1)
 
 
-def block(weights, x, n_heads, is_seen):
-    shares, mixed = attention(weights, x, n_heads, is_seen)
+def block(weights, x, places, n_heads, is_seen):
+    shares, mixed = attention(weights, x, places, n_heads, is_seen)
     x = x + linear(part(weights, "out"), mixed)
     hidden = linear(part(weights, "expand"), normalize(x))
     hidden = hidden * (1 + erf(hidden / np.sqrt(2))) / 2
@@ -41,8 +43,10 @@ def block(weights, x, n_heads, is_seen):
 def forward(weights, visual, words, *, n_layers, n_heads, cross=True):
     """Return logits and shares (layers, h, t, t) of one pair from its visual tokens (m, d)."""
     m, n = len(visual), len(words)
-    picture = visual + weights["types"][0] + weights["image_places"]
-    sentence = weights["word.weight"][words] + weights["types"][1] + weights["word_places"][:n]
+    picture = visual + weights["types"][0]
+    sentence = weights["word.weight"][words] + weights["types"][1]
+    nowhere = np.zeros((1, visual.shape[1]))
+    places = np.concatenate([nowhere, weights["image_places"], nowhere, weights["word_places"][:n]])
     x = np.concatenate([weights["marks"][:1], picture, weights["marks"][1:], sentence])
     kind = np.array([0] + [1] * m + [0] + [2] * n)
     is_seen = np.full((len(x), len(x)), cross) | (kind[:, None] == kind)
@@ -50,7 +54,7 @@ def forward(weights, visual, words, *, n_layers, n_heads, cross=True):
     for i in range(n_layers):
         if i == n_layers - 1:
             is_seen[0] = True  # [CLS] reads both
-        x, shares = block(part(weights, f"blocks.{i}"), x, n_heads, is_seen)
+        x, shares = block(part(weights, f"blocks.{i}"), x, places, n_heads, is_seen)
         found.append(shares)
     first = linear(part(weights, "head.0"), normalize(x)[0])
     first = first * (1 + erf(first / np.sqrt(2))) / 2

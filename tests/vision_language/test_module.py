@@ -48,8 +48,9 @@ def test_norms_are_lengths_of_what_is_passed_on():
     block = net.blocks[0]
     with torch.inference_mode():
         x, (bias, _) = net.sequence(pairs)
-        found = block.value_norms(x, bias)[0, 0].numpy()
-        shares, (_, _, V) = block.shares(x, bias)[0].numpy(), block.heads(x)
+        places = net.places(x.shape[1])
+        found = block.value_norms(x, places, bias)[0, 0].numpy()
+        shares, (_, _, V) = block.shares(x, places, bias)[0].numpy(), block.heads(x, places)
         W = block.out.weight.numpy()  # (d, h * c)
     expected = np.zeros_like(found)
     for i in range(len(found)):

@@ -1,4 +1,7 @@
-"""How deep and how wide for a number of parameters: the fitted law and the proved threshold."""
+"""How deep and how wide for a number of parameters: the fitted law and the proved threshold.
+
+The room depth_width makes it public; here it is for ``n_layers="auto"`` of every estimator.
+"""
 
 import math
 import warnings
@@ -13,6 +16,8 @@ A, A_ERROR = 5.039, 0.030
 B, B_ERROR = 5.55e-2, 1.3e-3
 FITTED_DEPTHS = (6, 48)  # depths of the networks behind the fit
 TABLE_MAX_DEPTH = 6  # deepening for a small embedding rank ends here by default
+PARAMETERS_PER_ROW = 60  # of n_layers="auto" and of `recommend_for_table` ...
+FEWEST_ROWS, MOST_PARAMETERS = 250, 2e6  # ... as if of so many rows at least, and at most these
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _COUNT = Interval(Integral, 1, None, closed="left")
 
@@ -58,7 +63,9 @@ class DepthWidth:
     log3_width: float
     effective_width: int
 
-    def as_params(self, depth="n_layers", width="d_model", heads=None):
+    def as_params(
+        self, depth: str = "n_layers", width: str = "d_model", heads: str | None = None
+    ) -> dict[str, int]:
         """Return the shape as parameters for ``estimator.set_params(**...)``.
 
         Parameters
@@ -86,7 +93,9 @@ class DepthWidth:
     },
     prefer_skip_nested_validation=True,
 )
-def params_per_layer(width, ffn_factor=4.0, glu=False, bias=False):
+def params_per_layer(
+    width: int, ffn_factor: float = 4.0, glu: bool = False, bias: bool = False
+) -> int:
     r"""Count the parameters of a transformer layer.
 
     Parameters
@@ -128,7 +137,7 @@ def params_per_layer(width, ffn_factor=4.0, glu=False, bias=False):
     },
     prefer_skip_nested_validation=True,
 )
-def depth_threshold(width, *, rule="theory"):
+def depth_threshold(width: float, *, rule: str = "theory") -> float:
     r"""Return the depth up to which a width is better used by more layers.
 
     Parameters
@@ -160,7 +169,7 @@ def depth_threshold(width, *, rule="theory"):
     return (math.log(width) - A) / B
 
 
-def optimal_depth(n_params, a, b, per_width2=12.0):
+def optimal_depth(n_params: float, a: float, b: float, per_width2: float = 12.0) -> float:
     """Return L that solves ``per_width2 * L * exp(2 a + 2 b L) = n_params``, in closed form."""
     log_argument = math.log(2 * b / per_width2) + math.log(n_params) - 2 * a
     return float(lambertw(math.exp(log_argument)).real) / (2 * b)
@@ -181,17 +190,17 @@ def optimal_depth(n_params, a, b, per_width2=12.0):
     prefer_skip_nested_validation=True,
 )
 def recommend_depth_width(
-    n_params,
+    n_params: float,
     *,
-    rule="auto",
-    embedding_rank=None,
-    ffn_factor=4.0,
-    ffn_glu=False,
-    n_heads=1,
-    head_dim=None,
-    max_depth=None,
-    round_to=None,
-):
+    rule: str = "auto",
+    embedding_rank: int | None = None,
+    ffn_factor: float = 4.0,
+    ffn_glu: bool = False,
+    n_heads: int = 1,
+    head_dim: int | None = None,
+    max_depth: int | None = None,
+    round_to: int | None = None,
+) -> DepthWidth:
     r"""Say how many layers and how wide, for a number of parameters.
 
     Two rules. The *empirical* one is a law fitted to language models of 6 to 48 layers [1]_,
@@ -334,16 +343,23 @@ def recommend_depth_width(
     )
 
 
-def n_params_of_law(depth, per_width2=12.0):
+def params_for_rows(n_rows: int) -> float:
+    """Return how many parameters so many training rows are worth, in the layers."""
+    return float(min(PARAMETERS_PER_ROW * max(n_rows, FEWEST_ROWS), MOST_PARAMETERS))
+
+
+def n_params_of_law(depth: float, per_width2: float = 12.0) -> float:
     """Return the parameters at which the empirical law has so many layers."""
     return per_width2 * depth * math.exp(2 * A + 2 * B * depth)
 
 
-def _theory_depth(n_params, per_width2, embedding_rank, max_depth):
+def _theory_depth(
+    n_params: float, per_width2: float, embedding_rank: int | None, max_depth: int | None
+) -> int:
     """Deepen while depth is below log_3 of the usable width, then toward the embedding's rank."""
     rank = math.inf if embedding_rank is None else embedding_rank
 
-    def width_at(depth):
+    def width_at(depth: int) -> float:
         return math.sqrt(n_params / (per_width2 * depth))
 
     depth = 1

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from sklearn_selfattn import recommend_depth_width
+from sklearn_selfattn.core.shape import B_ERROR, A, B, optimal_depth
 from sklearn_selfattn.depth_width import ExtrapolationWarning, depth_threshold, params_per_layer
-from sklearn_selfattn.depth_width.law import B_ERROR, A, B, optimal_depth
 
 # The paper's projections for the shapes of GPT-3: parameters without embeddings, depth, width.
 PROJECTIONS = [
