@@ -21,10 +21,10 @@ def page(results):
         out += [heading(GROUPS[group], "-"), figure_table(entries)]
     how = (
         "easy-VQA: 12,000 questions of the training part, pictures at 32 x 32 pixels, all 9,673 "
-        "test questions. Scenes: 20,000 of some people's handwriting, 3,000 of others'; backbones "
-        "with 10,000. Features of the peers: 60 principal components of the pixels, counts of "
+        "test questions. Scenes: 20,000 from seven tenths of the pictures of digits, 3,000 from "
+        "the others. Features of the peers: 60 principal components of the pixels, counts of "
         "words and of pairs of words. Pretraining: the hybrid backbone, 4,000 pairs without "
-        "labels, then 500 of them with. Defaults were chosen on scenes of the training "
-        "handwriting. One thread.\n"
+        "labels, then 500 of them with. Defaults were chosen on scenes from parts of the "
+        "training pictures. One thread.\n"
     )
     return "\n".join([*out, *closing(results, [how])])

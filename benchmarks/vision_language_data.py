@@ -42,7 +42,7 @@ def easy_vqa(seed):
 
 
 def scenes(seed, n_train=20_000, n_test=3_000, **given):
-    """Return pairs and answers of handwriting that is apart, and the kinds of test questions."""
+    """Return pairs and answers, made of different pictures, and the kinds of test questions."""
     X, y = make_digit_scenes(n_train, digits="train", random_state=seed, **given)
     test = {**given, "combinations": "unseen"} if "combinations" in given else given
     X_test, y_test, kind = make_digit_scenes(

@@ -2,7 +2,7 @@
 
 import numpy as np
 from npt_figures import figure
-from vision_language_experiments import PRETRAINING
+from vision_language_experiments import DEFAULT, PRETRAINING
 
 from sklearn_selfattn.vision_language.module import BACKBONES
 
@@ -82,11 +82,11 @@ def figures(records):
 def _add_backbones(records, add):
     relations = {}
     for name in BACKBONES:
+        experiment = "scenes" if name == DEFAULT else f"backbone {name}"
         for kind in ("accuracy", "relation"):
-            value = mean(records, f"backbone {name}", kind)
-            add("backbones", f"{name}: {kind}", value)
-        relations[name] = mean(records, f"backbone {name}", "relation")
-        flow = mean(records, f"backbone {name}", "relative")
+            add("backbones", f"{name}: {kind}", mean(records, experiment, kind))
+        relations[name] = mean(records, experiment, "relation")
+        flow = mean(records, experiment, "relative")
         if flow is not None:
             add("backbones", f"{name}: flow over chance, mean of the layers", float(np.mean(flow)))
     if None not in (relations["hybrid"], relations["cnn"]):

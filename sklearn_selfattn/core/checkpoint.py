@@ -74,6 +74,7 @@ class TrainingCheckpoint(Callback):
         """
         weights = [value.cpu().numpy() for value in net.module_.state_dict().values()]
         settings = [float(getattr(net, name) or 0) for name in _SETTINGS]
+        settings.append(net._n_steps)
         self._fit = joblib.hash([weights, settings, X, y])
         path = Path(self.path)
         if not path.exists():

@@ -52,7 +52,7 @@ def make_digit_scenes(
         Kinds of questions, equally often. "compare": are there more threes than fives? "match":
         a sentence, "the three is left of the seven", that is true or false.
     digits : {"all", "train", "test"}, default="all"
-        Whose handwriting: a fixed 70 % of the digits ("train"), the others ("test"), or all.
+        From which pictures of digits: a fixed 70 % of them ("train"), the others ("test"), or all.
     combinations : {"all", "seen", "unseen"}, default="all"
         Which sentences "match" takes: a fixed 15 % of (digit, relation, digit) is "unseen".
     return_kind : bool, default=False
@@ -112,7 +112,7 @@ def make_digit_scenes(
 
 
 def _pictures(digits):
-    """Return the pictures of each digit, by whose handwriting."""
+    """Return the pictures of each digit, all or of one part."""
     bunch = load_digits()
     is_train = np.random.RandomState(0).rand(len(bunch.target)) < TRAIN_SHARE
     chosen = {"all": is_train | True, "train": is_train, "test": ~is_train}[digits]

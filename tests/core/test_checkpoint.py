@@ -111,7 +111,13 @@ def test_ctrl_c_leaves_a_model_and_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"random_state": 1}, {"max_epochs": 7}, {"learning_rate": 3e-3}, {"d_model": 16}],
+    [
+        {"random_state": 1},
+        {"max_epochs": 7},
+        {"batch_size": 40},
+        {"learning_rate": 3e-3},
+        {"d_model": 16},
+    ],
     ids=str,
 )
 def test_files_of_other_fits_are_refused(changed, tmp_path):
