@@ -58,45 +58,40 @@ def guarded_fit(fit):
     """
     checked_fit = _fit_context(prefer_skip_nested_validation=True)(fit)
 
+    # one function, because rooms count its frames when they warn the caller of `fit`
     @functools.wraps(checked_fit)
     def guarded(self, *args, **kwargs):
         before = self.__dict__.copy()
         self.__dict__.pop("module_", None)  # a copy made meanwhile has no use for the old one
+        size = getattr(self, "batch_size", 1)
+        size = BATCH_WITHOUT_MEMORY if size == "auto" else size
         try:
-            fitted = _fit_within_memory(self, checked_fit, args, kwargs)
+            while True:
+                try:
+                    fitted = checked_fit(self, *args, **kwargs)
+                    break
+                except torch.cuda.OutOfMemoryError:
+                    if size < 4:  # some methods need a batch of two rows
+                        raise
+                # here, because an exception keeps alive what it was raised over
+                size //= 2
+                warnings.warn(
+                    f"{type(self).__name__} ran out of memory on {self.device!r} with "
+                    f"batch_size={self.batch_size!r}: it is fitted with batch_size={size} instead.",
+                    stacklevel=2,
+                )
+                self.batch_size = size
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+        if "batch_size" in before:
+            self.batch_size = before["batch_size"]
         # what the module was built from, whatever `set_params` does afterwards
         self._fitted_with = self.get_params(deep=False)
         return fitted
 
     return guarded
-
-
-def _fit_within_memory(estimator, fit, args, kwargs):
-    """Fit, and where the device's memory does not suffice fit again with half the batch size."""
-    wanted = getattr(estimator, "batch_size", 1)
-    size = BATCH_WITHOUT_MEMORY if wanted == "auto" else wanted
-    while True:
-        try:
-            fitted = fit(estimator, *args, **kwargs)
-        except torch.cuda.OutOfMemoryError:
-            if size < 4:  # some methods need a batch of two rows
-                raise
-        else:
-            if hasattr(estimator, "batch_size"):
-                estimator.batch_size = wanted
-            return fitted
-        # here, because an exception keeps alive what it was raised over
-        size //= 2
-        warnings.warn(
-            f"{type(estimator).__name__} ran out of memory on {estimator.device!r} with "
-            f"batch_size={estimator.batch_size!r}: it is fitted with batch_size={size} instead.",
-            stacklevel=3,
-        )
-        estimator.batch_size = size
 
 
 class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):

@@ -384,10 +384,9 @@ def test_too_little_memory_halves_the_batch(numbers):
     )
     with pytest.warns(UserWarning) as caught:
         model.fit(X, y)
-    assert [re.search(r"batch_size=(\d+) instead", str(w.message))[1] for w in caught] == [
-        "20",
-        "10",
-    ]
+    sizes = [re.search(r"batch_size=(\d+) instead", str(w.message))[1] for w in caught]
+    assert sizes == ["20", "10"]
+    assert {w.filename for w in caught} == {__file__}
     assert model.batch_size == 40  # the parameter stays
     ten = TableTransformerRegressor(batch_size=10, max_epochs=2, random_state=0).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), ten.predict(X))
