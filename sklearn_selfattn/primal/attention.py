@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from ..core.attention import MemberLinear, attend, merge_heads, split_heads
 
-EPSILON = 1e-12  # under the root of a squared norm: a padded step has the norm 0
+EPSILON = 1e-6  # the least norm to divide by: a padded step has the norm 0
 
 
 def unit_rows(x: Tensor) -> Tensor:
     """Divide rows by their Euclidean norm: the feature map of the cosine kernel."""
-    return x * (x.square().sum(dim=-1, keepdim=True) + EPSILON).rsqrt()
+    return x * torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(EPSILON).reciprocal()
 
 
 def even_rows(lengths: Tensor, n_rows: int) -> Tensor:
@@ -178,8 +178,12 @@ class PrimalAttention(nn.Module):
 
     def fused(self, phi: Tensor, W: Tensor) -> Tensor:
         """Return the same from features and projection weights, without e and r."""
-        M = W @ self.C[:, None, :, None]  # (m, n or 1, 2, h, c, c)
-        return (phi @ M).sum(dim=2) + self.b[:, None, None, None]
+        M = (W @ self.C[:, None, :, None]).expand(-1, phi.shape[1], -1, -1, -1, -1)
+        (Q, K), (M_e, M_r) = phi.unbind(2), M.unbind(2)  # (m, n, h, t, c) and (m, n, h, c, c)
+        b = self.b[:, None, None, None].expand(*Q.shape[:3], 1, -1).flatten(0, 2)
+        # added up in place: what more there is in memory costs more than the products
+        o = torch.baddbmm(b, Q.flatten(0, 2), M_e.flatten(0, 2))
+        return o.baddbmm_(K.flatten(0, 2), M_r.flatten(0, 2)).view(Q.shape)
 
     def forward(self, x: Tensor, steps: Steps) -> Tensor:
         if self.training:  # the loss wants e and r
