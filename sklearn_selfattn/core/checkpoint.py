@@ -7,12 +7,13 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from .randomness import draws_noise
 
 #: Numbers of the training that a file has to agree with, by their names in the net.
 _SETTINGS = ("max_epochs", "lr", "_weight_decay", "_clip_norm", "_average")
+_STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 
 
 class TrainingCheckpoint(Callback):
@@ -39,7 +40,8 @@ class TrainingCheckpoint(Callback):
     Saved are weights and their running average, the state of the optimiser, of early stopping and
     of the random numbers, and the history: about four times the size of the weights, without data
     and without pickled code. Batches of the epochs that are done are drawn once more, without a
-    step, which brings all else to where it was. Other callbacks are not restored.
+    step, which brings all else to where it was. Of other callbacks, skorch's EarlyStopping alone is
+    restored.
 
     Examples
     --------
@@ -113,13 +115,11 @@ class TrainingCheckpoint(Callback):
         **kwargs
             Ignored.
         """
-        stopper = _early_stopping(net)
-        stopped = stopper is not None and stopper.misses_ == stopper.patience
+        stopped = any(stopper.misses_ == stopper.patience for stopper in _stoppers(net))
         if stopped or len(net.history) == net.max_epochs and "dur" in net.history[-1]:
             Path(self.path).unlink(missing_ok=True)
 
     def _state(self, net: Any) -> dict[str, Any]:
-        stopper = _early_stopping(net)
         state = {
             "fit": self._fit,
             "module": net.module_.state_dict(),
@@ -129,16 +129,12 @@ class TrainingCheckpoint(Callback):
                 {key: _plain(value) for key, value in row.items() if key != "batches"}
                 for row in net.history.to_list()
             ],
-            "stopper": None,
+            "stoppers": [
+                {name: _plain(getattr(stopper, name)) for name in _STOPPING}
+                for stopper in _stoppers(net)
+            ],
             "noise": None,
         }
-        if stopper is not None:
-            state["stopper"] = {
-                "misses_": stopper.misses_,
-                "dynamic_threshold_": float(stopper.dynamic_threshold_),
-                "best_epoch_": stopper.best_epoch_,
-                "best_model_weights_": stopper.best_model_weights_,
-            }
         if draws_noise(net.module_):  # then the state is this fit's own, until it ends
             cuda = torch.device(net.device).type == "cuda"
             state["noise"] = (
@@ -158,8 +154,8 @@ class TrainingCheckpoint(Callback):
         for mine, saved in zip(net._set_aside, set_aside, strict=True):
             mine.copy_(saved)
         net.history_.extend({**row, "batches": []} for row in state["history"])
-        if state["stopper"] is not None:
-            vars(_early_stopping(net)).update(state["stopper"])
+        for stopper, saved in zip(_stoppers(net), state["stoppers"], strict=True):
+            vars(stopper).update(saved)
         if state["noise"] is not None:
             on_cpu, on_cuda = state["noise"]
             torch.set_rng_state(on_cpu.cpu())
@@ -167,9 +163,9 @@ class TrainingCheckpoint(Callback):
                 torch.cuda.set_rng_state(on_cuda.cpu(), net.device)
 
 
-def _early_stopping(net: Any) -> Any:
-    """Return the callback that `train` stops early with; None where it does not."""
-    return next((part for _, part in net.callbacks_ if hasattr(part, "dynamic_threshold_")), None)
+def _stoppers(net: Any) -> list[EarlyStopping]:
+    """Return the callbacks that may stop the training early: that of `train`, and the user's."""
+    return [callback for _, callback in net.callbacks_ if isinstance(callback, EarlyStopping)]
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_wine
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_selfattn import (
     AttentionReranker,
@@ -94,6 +94,26 @@ def test_every_part_of_the_state_is_needed(part, tmp_path):
         state["noise"] = torch.Generator().manual_seed(1).get_state(), None
     torch.save(state, path)
     assert told(make(TrainingCheckpoint(path)).fit(X, y)) != told(whole)
+
+
+def test_early_stopping_of_the_user_is_resumed_beside_that_of_the_estimator(tmp_path):
+    path = tmp_path / "fit"
+    params = {**SHARED, **MODELS[TimeEventClassifier], "max_epochs": 12, "n_iter_no_change": 12}
+
+    def make(*callbacks):
+        # a threshold that no epoch reaches, so that it counts every one but the first as a miss
+        stopper = EarlyStopping("train_loss", patience=5, threshold=0.9, sink=lambda text: None)
+        return TimeEventClassifier(**params, callbacks=[stopper, *callbacks])
+
+    whole = make().fit(X, y)
+    assert whole.n_iter_ == 6
+    with pytest.raises(RuntimeError):
+        make(TrainingCheckpoint(path), CutOff(4)).fit(X, y)
+    model = make(TrainingCheckpoint(path)).fit(X, y)
+    assert told(model) == told(whole)
+    for name, value in whole.module_.state_dict().items():
+        assert torch.equal(value, model.module_.state_dict()[name]), name
+    assert not path.exists()  # stopped, and so at its end
 
 
 def make_toy(path, *callbacks, **params):
