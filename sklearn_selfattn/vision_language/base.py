@@ -280,14 +280,8 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         rows = self._split_validation(len(image), split_seed, stratify=stratify, groups=groups)
         if groups is not None:
             rows = tuple(np.sort(part) for part in rows)
-        self._n_outputs = self._n_targets
-        pretrained = getattr(self, "_pretrained", None)
-        if pretrained is None or self.n_layers != "auto":
-            self._choose_shape(len(image))
-        module = self._build_module(module_seed, self._resolve_dtype(len(image)))
-        if pretrained is not None:
-            self._load(module, pretrained["weights"])
-        elif self.pretrain_epochs:
+        module = self._start_module(module_seed, len(image))
+        if self.pretrain_epochs and not hasattr(self, "_pretrained"):
             self._run_pretraining(module, inputs, rows[0], self.pretrain_epochs, batch_seed, X)
         data = (inputs, target, weight)
         self._train_pairs(module, data, rows, batch_seed, X, y, schedule=one_cycle, average=AVERAGE)
@@ -307,12 +301,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
             target, weight = self._target_of_part(y_checked, classes, is_first=is_first)
             _, module_seed, batch_seed = self._draw_seeds()
             if is_first:
-                self._n_outputs = self._n_targets
-                if not hasattr(self, "_pretrained") or self.n_layers != "auto":
-                    self._choose_shape(len(target))
-                module = self._build_module(module_seed, self._resolve_dtype(len(target)))
-                if hasattr(self, "_pretrained"):
-                    self._load(module, self._pretrained["weights"])
+                module = self._start_module(module_seed, len(target))
                 self._fitted_with = self.get_params(deep=False)
             else:
                 module = copy.deepcopy(self.module_).to(self._resolve_dtype(len(target)))
@@ -443,6 +432,17 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
             clip_norm=CLIP_NORM,
         )
         self.pretrain_history_ = self.history_
+
+    def _start_module(self, seed, n_rows):
+        """Build the module for the targets; it starts from what `pretrain` learnt, if it did."""
+        pretrained = getattr(self, "_pretrained", None)
+        self._n_outputs = self._n_targets
+        if pretrained is None or self.n_layers != "auto":  # else the shape is that of `pretrain`
+            self._choose_shape(n_rows)
+        module = self._build_module(seed, self._resolve_dtype(n_rows))
+        if pretrained is not None:
+            self._load(module, pretrained["weights"])
+        return module
 
     def _load(self, module, weights):
         """Fill pretrained weights into a module that may have a head."""

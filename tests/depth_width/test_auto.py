@@ -16,6 +16,7 @@ from sklearn_selfattn import (
     VisualParsingClassifier,
     recommend_depth_width,
 )
+from sklearn_selfattn.datasets import make_digit_scenes
 
 SMALL = {"max_epochs": 1, "random_state": 0, "n_layers": "auto"}
 AUTO = {
@@ -62,6 +63,20 @@ def test_the_search_counts_and_ranks_shapes_of_real_estimators(cls):
     best = search.best_estimator_
     assert (best.n_layers_, best.d_model_) == (search.best_depth_, search.best_width_)
     assert best.n_layers_ == len(blocks(best))
+
+
+def test_what_was_pretrained_keeps_its_shape():
+    model = VisualParsingClassifier(**AUTO[VisualParsingClassifier]).pretrain(
+        make_digit_scenes(40, random_state=0)[0]
+    )
+    chosen = model.n_layers_, model.d_model_
+    scenes, answers = make_digit_scenes(2000, random_state=1)
+    alone = clone(model).fit(scenes, answers)
+    assert (alone.n_layers_, alone.d_model_) != chosen
+    for fit in (model.fit, model.partial_fit):
+        fit(scenes, answers)
+        assert (model.n_layers_, model.d_model_) == chosen
+        assert len(model.module_.blocks) == chosen[0]
 
 
 def test_two_widths_have_no_one_rule():
