@@ -238,18 +238,16 @@ def estimator(name):
     """Make an experiment: an estimator of the package at its defaults, and with n_layers="auto"."""
 
     def run(seed):
-        data = load_table(name)
-        train, test = split_rows(data, seed)
-        is_class = data.task == "classification"
+        _, scoring, _, (X, y, X_test, y_test) = _parts(name, seed)
+        is_class = scoring == "neg_log_loss"
         make = PrimalAttentionClassifier if is_class else PrimalAttentionRegressor
-        score = get_scorer("neg_log_loss" if is_class else "neg_root_mean_squared_error")
         found = {}
         for key, params in {"default": {}, "auto": {"n_layers": "auto"}}.items():
             start = time.process_time()
-            model = make(**params, random_state=seed).fit(data.X.iloc[train], data.y[train])
+            model = make(**params, random_state=seed).fit(X, y)
             found[key] = {
                 "shape": [model.n_layers_, model.d_model_], "cpu_s": time.process_time() - start,
-                "test": score(model, data.X.iloc[test], data.y[test]),
+                "test": get_scorer(scoring)(model, X_test, y_test),
             }  # fmt: skip
         return found
 

@@ -167,15 +167,16 @@ def splits_of_estimator(records):
 
 
 def _estimator(records):
-    found = [n for _, n in splits_of_estimator(records)]
-    if not found:
+    splits = splits_of_estimator(records)
+    if not splits:
         return []
+    found = [n for _, n in splits]
     both = [[-n["auto"]["test"], -n["default"]["test"]] for n in found]
     auto, default = np.mean([ranks(losses) for losses in both], axis=0)
     ratios = [ours / theirs for ours, theirs in both]
     times = [n["auto"]["cpu_s"] / n["default"]["cpu_s"] for n in found]
     mean_ratio, mean_time = np.exp(np.log([ratios, times]).mean(axis=1))
-    n_tables = len({name for name, _ in splits_of_estimator(records)})
+    n_tables = len({name for name, _ in splits})
     return [
         figure(f"mean rank over {n_tables} tables, against the defaults (their rank as target)",
                auto, f"<= {default:.4g}"),

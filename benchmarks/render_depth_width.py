@@ -30,27 +30,28 @@ def _chase_table(records):
     return grid(["hops", "layers", "parameters", "accuracy", ""], rows)
 
 
-def _tables_table(records):
+def _losses_table(splits, labels):
+    """Show shape, loss and time of some ways, a row for each split of a table."""
     rows = []
-    for name, n in tables_measured(records):
+    for name, n in splits:
         cells = [name]
-        for key in ("auto", "fixed", "search"):
+        for key in labels:
             entry = n[key]
             cells += [_shape(*entry["shape"]), number(-entry["test"]), number(entry["cpu_s"])]
         rows.append(cells)
     head = ["table"]
-    for key in ("recommended", "fixed", "searched"):
-        head += [f"{key}", "test loss", "CPU s"]
+    for label in labels.values():
+        head += [label, "test loss", "CPU s"]
     return grid(head, rows)
 
 
+def _tables_table(records):
+    labels = {"auto": "recommended", "fixed": "fixed", "search": "searched"}
+    return _losses_table(tables_measured(records), labels)
+
+
 def _estimator_table(records):
-    rows = [
-        [name, *[cell for key in ("default", "auto") for cell in (
-            _shape(*n[key]["shape"]), number(-n[key]["test"]), number(n[key]["cpu_s"]))]]
-        for name, n in splits_of_estimator(records)
-    ]  # fmt: skip
-    return grid(["table", "default", "test loss", "CPU s", "auto", "test loss", "CPU s"], rows)
+    return _losses_table(splits_of_estimator(records), {"default": "default", "auto": "auto"})
 
 
 def _rank_table(records):
