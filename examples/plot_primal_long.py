@@ -44,6 +44,25 @@ ax.legend(frameon=False)
 ax.spines[["top", "right"]].set_visible(False)
 
 # %%
+# Long fits
+# ---------
+# Long series make long fits, and machines are switched off. With a checkpoint the same call goes on
+# after the last finished epoch, and ends with the same weights, bit by bit, as if nothing had
+# happened. A fit that has ended leaves no file.
+
+import tempfile
+from pathlib import Path
+
+from sklearn_selfattn import TrainingCheckpoint
+
+path = Path(tempfile.mkdtemp()) / "long.fit"
+model = PrimalAttentionClassifier(
+    n_estimators=1, max_epochs=2, callbacks=[TrainingCheckpoint(path)], random_state=0
+)
+model.fit(X[:, :, :500], y)
+print(f"epochs: {model.n_iter_}, file left: {path.exists()}")
+
+# %%
 # What the layer approximates
 # ---------------------------
 # :class:`~sklearn_selfattn.AsymmetricKSVD` takes the singular vectors of an asymmetric kernel
