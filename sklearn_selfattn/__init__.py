@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .causal import SubsetSearchExplainer as SubsetSearchExplainer
     from .core.checkpoint import TrainingCheckpoint as TrainingCheckpoint
     from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
+    from .core.distributed import DistributedTraining as DistributedTraining
     from .core.maps import AttentionMaps as AttentionMaps
     from .depth_width import DepthWidthDisplay as DepthWidthDisplay
     from .depth_width import DepthWidthSearchCV as DepthWidthSearchCV
@@ -88,6 +89,7 @@ _HOMES = {
     "CumulativeExplainer": "causal",
     "DepthWidthDisplay": "depth_width",
     "DepthWidthSearchCV": "depth_width",
+    "DistributedTraining": "core.distributed",
     "DistributionalProjectionVectorizer": "distributional",
     "EventSequences": "time_events",
     "ExplanationDisplay": "causal",

@@ -74,10 +74,7 @@ class TrainingCheckpoint(Callback):
         **kwargs
             Ignored.
         """
-        weights = [value.cpu().numpy() for value in net.module_.state_dict().values()]
-        settings = [float(getattr(net, name) or 0) for name in _SETTINGS]
-        settings.append(net._n_steps)
-        self._fit = joblib.hash([weights, settings, X, y])
+        self._fit = fingerprint(net, X, y)
         path = Path(self.path)
         if not path.exists():
             return
@@ -100,6 +97,8 @@ class TrainingCheckpoint(Callback):
         **kwargs
             Ignored.
         """
+        if net._processes.rank:
+            return
         path = Path(self.path)
         partial = path.with_name(path.name + ".tmp")
         torch.save(self._state(net), partial)
@@ -146,7 +145,7 @@ class TrainingCheckpoint(Callback):
     def _restore(self, net: Any, state: dict[str, Any]) -> None:
         n_steps = 0
         for _ in state["history"]:
-            n_steps = sum(1 for _ in net._batches(net._generator))
+            n_steps = sum(1 for _ in net._rounds())
         net._n_steps = n_steps
         net.module_.load_state_dict(state["module"])
         net.optimizer_.load_state_dict(state["optimizer"])
@@ -161,6 +160,14 @@ class TrainingCheckpoint(Callback):
             torch.set_rng_state(on_cpu.cpu())
             if on_cuda is not None:
                 torch.cuda.set_rng_state(on_cuda.cpu(), net.device)
+
+
+def fingerprint(net: Any, X: Any, y: Any) -> str:
+    """Return a text that tells a fit from others: by data, settings and initial weights."""
+    weights = [value.cpu().numpy() for value in net.module_.state_dict().values()]
+    settings = [float(getattr(net, name) or 0) for name in _SETTINGS]
+    settings.append(net._n_steps)
+    return str(joblib.hash([weights, settings, X, y]))
 
 
 def _stoppers(net: Any) -> list[EarlyStopping]:

@@ -11,7 +11,8 @@ from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.utils import noop
 from torch import Tensor, nn
 
-from .checkpoint import TrainingCheckpoint
+from .checkpoint import TrainingCheckpoint, fingerprint
+from .distributed import DistributedTraining, Processes
 from .progress import ProgressLine, SklearnCallbacks
 from .randomness import draws_noise, seeded, seeded_if
 
@@ -143,11 +144,13 @@ def train(
     )
     reporter = SklearnCallbacks(estimator, X, y, max_epochs)
     own_callbacks = [reporter]
-    if verbose:
+    given = copy.deepcopy(list(callbacks or []))
+    is_shared = any(isinstance(callback, DistributedTraining) for callback in given)
+    processes = Processes(torch.device(device), is_shared)
+    if verbose and processes.rank == 0:
         own_callbacks.append(ProgressLine(max_epochs))
     if validate is not None:
         own_callbacks.append(early_stopping)  # late, because it ends the epoch when it stops
-    given = copy.deepcopy(list(callbacks or []))
     # last of all, because it saves what the others have come to
     own_callbacks += [callback for callback in given if isinstance(callback, TrainingCheckpoint)]
     given = [callback for callback in given if not isinstance(callback, TrainingCheckpoint)]
@@ -163,7 +166,11 @@ def train(
         verbose=0,
         device=device,
     )
-    net.start(batches, loss, validate, weight_decay, schedule, clip_norm, average, generator)
+    net.start(
+        batches, loss, validate, weight_decay, schedule, clip_norm, average, generator, processes
+    )
+    if is_shared:
+        processes.check_same(fingerprint(net, X, y))
     noise = seeded_if(draws_noise(module), generator, torch.device(device))
     with noise:
         net.partial_fit(X, y)
@@ -323,6 +330,7 @@ class _Net(NeuralNet):
         clip_norm: float | None,
         average: float,
         generator: torch.Generator,
+        processes: Processes,
     ) -> None:
         """Take what an epoch needs, and initialise module and optimiser."""
         self._batches = batches
@@ -333,7 +341,10 @@ class _Net(NeuralNet):
         self._clip_norm = clip_norm
         self._average = average
         self._generator = generator
-        self._n_steps = len(batches) if hasattr(batches, "__len__") else None
+        self._processes = processes
+        self._n_steps = None
+        if hasattr(batches, "__len__"):
+            self._n_steps = math.ceil(len(batches) / processes.n_processes)
         self.initialize()
         self._named_parameters = [
             item for item in self.module_.named_parameters() if item[1].requires_grad
@@ -388,7 +399,7 @@ class _Net(NeuralNet):
         elif self._validate is not None:
             self.module_.eval()
             with torch.inference_mode():
-                value = float(self._validate(self.module_))
+                value = self._processes.agree(float(self._validate(self.module_)))
             _check_finite(math.isfinite(value), "the validation loss", len(self.history), self.lr)
             self._epoch_row["valid_loss"] = value
 
@@ -401,7 +412,7 @@ class _Net(NeuralNet):
         if self._holds_average:
             self._swap_average()
         epoch, total, step = len(self.history_) - 1, None, 0
-        for batch in self._batches(self._generator):
+        for batch, n_batches in self._rounds():
             if self._schedule is not None:
                 done = epoch + (step / self._n_steps if self._n_steps else 0.0)
                 factor = self._schedule(min(done / self.max_epochs, 1.0))
@@ -409,7 +420,7 @@ class _Net(NeuralNet):
                 for group, base_rate in zip(groups, self._base_rates, strict=True):
                     group["lr"] = base_rate * factor
             self.notify("on_batch_begin", batch=batch, training=True)
-            value = self.train_step(batch)
+            value = self.train_step(batch, n_batches=n_batches)
             if self._average:
                 self._update_average()
             self.notify("on_batch_end", batch=batch, training=True, loss=value, y_pred=None)
@@ -423,6 +434,10 @@ class _Net(NeuralNet):
         _check_finite(math.isfinite(mean), "the training loss", epoch + 1, self.lr)
         self._epoch_row["train_loss"] = mean
         self._epoch_row["lr"] = float(self.optimizer_.param_groups[0]["lr"])
+
+    def _rounds(self) -> Iterator[tuple[Any, int]]:
+        """Yield for each step of an epoch the batch, and how many processes have one."""
+        return self._processes.shares(self._batches(self._generator))
 
     def _update_average(self) -> None:
         self._steps_averaged += 1
@@ -444,15 +459,19 @@ class _Net(NeuralNet):
         for i, parameter in enumerate(self._parameters):
             parameter.data, self._set_aside[i] = self._set_aside[i], parameter.data
 
-    def train_step(self, batch: Any, **fit_params: Any) -> Tensor:
+    def train_step(self, batch: Any, *, n_batches: int = 1, **fit_params: Any) -> Tensor:
         """Take one step; the optimiser may evaluate the closure more than once."""
         values = []
 
         def closure() -> Tensor:
             self.optimizer_.zero_grad(set_to_none=True)
-            value = self._loss(self.module_, batch)  # ()
-            value.backward()  # type: ignore[no-untyped-call]
-            values.append(value.detach())
+            if batch is None:  # other processes have one
+                value = self._parameters[0].new_zeros(())
+            else:
+                value = self._loss(self.module_, batch)  # ()
+                value.backward()  # type: ignore[no-untyped-call]
+            value = self._processes.average(value.detach(), self._parameters, n_batches)
+            values.append(value)
             if self._clip_norm is not None:
                 nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
             self.notify(
