@@ -1,5 +1,6 @@
 """Tables that nobody would send, and somebody will: a finite prediction, or an error in words."""
 
+import os
 import warnings
 
 import numpy as np
@@ -11,7 +12,8 @@ from sklearn.base import is_classifier, is_regressor
 
 from tests.test_common import ESTIMATORS, outputs, small
 
-N_CASES = 8  # for each estimator
+#: For each estimator; SELFATTN_HOSTILE_CASES=300 makes thousands of it.
+N_CASES = int(os.environ.get("SELFATTN_HOSTILE_CASES", "8"))
 
 #: Columns by what is wrong with them: functions of a random state and the number of rows.
 COLUMNS = {

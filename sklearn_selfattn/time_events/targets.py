@@ -41,8 +41,12 @@ class Scale:
             self.unit = float(np.exp(np.average(np.log(y[positive]), weights=weight[positive])))
             self.lowest = float(y[positive].min()) / 2
         z = self._bend(y)
-        self.mean = float(np.average(z, weights=weight))
-        spread = math.sqrt(np.average((z - self.mean) ** 2, weights=weight))
+        # over a power of two, which rounds nothing, so that no square overflows
+        largest = 2.0 ** (np.frexp(np.abs(z).max())[1] - 1)
+        z = z / largest
+        mean = np.average(z, weights=weight)
+        self.mean = float(mean * largest)
+        spread = float(np.sqrt(np.average((z - mean) ** 2, weights=weight)) * largest)
         # a constant target has the rounding error of its mean for a spread
         self.spread = spread if spread > 1e-12 * max(abs(self.mean), 1e-300) else 1.0
 

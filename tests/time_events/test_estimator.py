@@ -392,3 +392,13 @@ def test_uneven_grids_of_plain_tables():
     assert model.score(X, X[:, 4]) > 0.9
     assert model.time_scale_ == pytest.approx(np.median([0.1, 0.4, 3.5, 5.0]))
     assert model.attention_weights(X[:3]).key_labels[-1] == "nothing"
+
+
+def test_targets_of_any_size_are_learnt_alike():
+    """Squares of 1e200 overflow; a power of two changes no bit."""
+    X = np.linspace(0, 1, 60).reshape(20, 3)
+    y = np.sin(7 * X[:, 0])
+    model = TimeEventRegressor(max_epochs=3, random_state=0)
+    expected = model.fit(X, y).predict(X)
+    for factor in (2.0**900, 2.0**-900):
+        np.testing.assert_array_equal(model.fit(X, factor * y).predict(X), factor * expected)
