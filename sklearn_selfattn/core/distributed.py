@@ -81,8 +81,6 @@ class Processes:
         fingerprint : str
             Says what this process fits.
         """
-        if self.n_processes == 1:
-            return
         found: list[Any] = [None] * self.n_processes
         dist.all_gather_object(found, fingerprint)
         if len(set(found)) > 1:

@@ -145,8 +145,9 @@ def train(
     reporter = SklearnCallbacks(estimator, X, y, max_epochs)
     own_callbacks = [reporter]
     given = copy.deepcopy(list(callbacks or []))
-    is_shared = any(isinstance(callback, DistributedTraining) for callback in given)
-    processes = Processes(torch.device(device), is_shared)
+    processes = Processes(
+        torch.device(device), any(isinstance(callback, DistributedTraining) for callback in given)
+    )
     if verbose and processes.rank == 0:
         own_callbacks.append(ProgressLine(max_epochs))
     if validate is not None:
@@ -169,7 +170,7 @@ def train(
     net.start(
         batches, loss, validate, weight_decay, schedule, clip_norm, average, generator, processes
     )
-    if is_shared:
+    if processes.n_processes > 1:
         processes.check_same(fingerprint(net, X, y))
     noise = seeded_if(draws_noise(module), generator, torch.device(device))
     with noise:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from scipy.special import ndtr
 
+from ..core.base import weighted_mean_and_scale
+
 N_COMPONENTS = 8
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 _LOWEST_LOG_SPREAD = math.log(1e-3)  # of standardised logarithms
@@ -41,13 +43,8 @@ class Scale:
             self.unit = float(np.exp(np.average(np.log(y[positive]), weights=weight[positive])))
             self.lowest = float(y[positive].min()) / 2
         z = self._bend(y)
-        # over a power of two, which rounds nothing, so that no square overflows
-        largest = 2.0 ** (np.frexp(np.abs(z).max())[1] - 1)
-        z = z / largest
-        mean = np.average(z, weights=weight)
-        self.mean = float(mean * largest)
-        spread = float(np.sqrt(np.average((z - mean) ** 2, weights=weight)) * largest)
-        # a constant target has the rounding error of its mean for a spread
+        self.mean, spread = (float(v[0]) for v in weighted_mean_and_scale(z[:, None], weight))
+        # a clock's gaps have the rounding error of its times for a spread
         self.spread = spread if spread > 1e-12 * max(abs(self.mean), 1e-300) else 1.0
 
     def _bend(self, y):

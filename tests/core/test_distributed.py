@@ -13,6 +13,7 @@ from sklearn.datasets import make_classification
 from sklearn_selfattn import NPTClassifier, PrimalAttentionClassifier
 from tests.core.toy import TableTransformerClassifier
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = 480  # so that batches of 40, and of 80, are all full
 MODELS = {
     "toy": (TableTransformerClassifier, {"d_model": 8, "dtype": "float64"}),
@@ -35,7 +36,6 @@ MODELS = {
 
 PROGRAM = """
 import json, os, sys
-import numpy as np
 from sklearn_selfattn import DistributedTraining, TrainingCheckpoint
 from tests.core.test_distributed import MODELS, data, fitted
 from tests.core.toy import TableTransformerClassifier
@@ -70,20 +70,24 @@ def fitted(name, batch_size, callbacks=None):
     return model.fit(*data())
 
 
+def torchrun(*command):
+    """Run a program in two processes, and return what both have printed."""
+    run = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         *map(str, command)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    return run.stdout
+
+
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     """Fit in two processes, and return what each found."""
     folder = tmp_path_factory.mktemp("processes")
     program = folder / "program.py"
     program.write_text(PROGRAM)
-    root = Path(__file__).resolve().parents[2]
-    run = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         str(program), str(folder)],
-        cwd=root, env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-3000:]
+    torchrun(program, folder)
     assert not (folder / "fit").exists()
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
@@ -111,3 +115,8 @@ def test_two_processes_have_the_losses_of_one_with_twice_the_batch(two_processes
 def test_processes_that_fit_different_things_are_told(two_processes):
     for found in two_processes:
         assert "the processes fit different things" in found["error"]
+
+
+def test_the_example_runs_and_one_process_reports():
+    (line,) = torchrun("examples/distributed/fit.py").splitlines()
+    assert float(line.removeprefix("accuracy: ")) > 0.8
