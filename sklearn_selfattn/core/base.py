@@ -19,6 +19,7 @@ from .mixins import (
     SelfAttentionTransformerMixin,
     weighted_mean_and_scale,
 )
+from .parts import in_parts
 from .persistence import current_versions, to_small_array, warn_of_other_version
 from .shape import params_for_rows, recommend_depth_width
 from .table import TableEncoder, validate_table
@@ -493,12 +494,13 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         """
         parameter = next(self.module_.parameters())
         forward = self.module_ if forward is None else forward
+
+        def outputs(rows):
+            part = torch.as_tensor(inputs[rows], dtype=parameter.dtype, device=parameter.device)
+            return forward(part).to("cpu", torch.float64)
+
         with torch.inference_mode():
-            outputs = [
-                forward(torch.as_tensor(part, dtype=parameter.dtype, device=parameter.device))
-                for part in np.split(inputs, range(PREDICT_ROWS, len(inputs), PREDICT_ROWS))
-            ]
-            return torch.cat(outputs).to("cpu", torch.float64).numpy()
+            return in_parts(outputs, len(inputs), PREDICT_ROWS).numpy()
 
     # --- persistence --------------------------------------------------------------------
 

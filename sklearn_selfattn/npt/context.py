@@ -8,6 +8,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
 from ..core.maps import AttentionMaps
+from ..core.parts import in_parts
 from .folds import sample_evenly
 
 NUMBERS_AT_ONCE = 2**20  # held in memory while predicting, in the largest array
@@ -413,5 +414,8 @@ def in_chunks(module, queries, memories, output):
     number of queries.
     """
     size = max(NUMBERS_AT_ONCE // module.per_query(memories), 1)
-    parts = [output(module.query(part, memories)) for part in queries.split(size, dim=1)]
-    return torch.cat(parts, dim=1)
+
+    def outputs(rows):
+        return output(module.query(queries[:, rows], memories))
+
+    return in_parts(outputs, queries.shape[1], size, dim=1)

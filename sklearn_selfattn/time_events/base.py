@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fi
 
 from ..core.base import PREDICT_ROWS, BaseSelfAttention, SelfAttentionTransformerMixin
 from ..core.maps import AttentionMaps
+from ..core.parts import in_parts
 from ..core.training import RepeatedBatches, TensorBatches, one_cycle, weighted_row_loss
 from .histories import EventCoder, Histories, HistoryBatches
 from .module import N_BINS, WAVES, EventTokens, GridTokens, TimeEventNet
@@ -271,7 +272,8 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             if len(valid_rows):
                 held = Histories(X[valid_rows], self._coder, shared=shared, **options)
                 own, own_weight = tensors(valid_rows)
-                held_out = [(b, own[r], own_weight[r]) for b, r in held.in_parts()]
+                held_batches = (held.batch(part) for part in held.parts())
+                held_out = [(b, own[r], own_weight[r]) for b, r in held_batches]
         else:
             X = torch.as_tensor(X, device=device, dtype=dtype)
             batches = TensorBatches(X[train_rows], *tensors(train_rows), batch_size=self.batch_size)
@@ -333,11 +335,20 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             rows, self._coder, max_len=self.max_len_, device=parameter.device,
             dtype=parameter.dtype, unknown=self.handle_unknown,
         )  # fmt: skip
+
         found, order = [], []
+
+        def outputs(part):
+            batch, which = histories.batch(part)
+            output = method(batch).to("cpu", torch.float64)
+            order.append(which.cpu())
+            return output
+
         with torch.inference_mode():
-            for batch, which in histories.in_parts():
-                found.append(method(batch).to("cpu", torch.float64))
-                order.append(which.cpu())
+            for part in histories.parts():
+                found.append(
+                    in_parts(lambda rows, part=part: outputs(part[rows]), len(part), len(part))
+                )
         out = torch.empty_like(torch.cat(found))
         out[torch.cat(order)] = torch.cat(found)
         return out.numpy()

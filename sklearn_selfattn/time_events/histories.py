@@ -274,8 +274,8 @@ class Histories:
         )
         return batch, rows[asked]
 
-    def in_parts(self):
-        """Yield batches of all chunks for predicting, those of like length together."""
+    def parts(self):
+        """Yield indices of all chunks, those of like length together, for predicting."""
         order = torch.argsort(self.length, stable=True)
         lengths = self.length[order].clamp(min=1).tolist()
         begin = 0
@@ -283,7 +283,7 @@ class Histories:
             end = begin + 1
             while end < len(order) and lengths[end] * (end + 1 - begin) <= _TOKENS_AT_ONCE:
                 end += 1
-            yield self.batch(order[begin:end])
+            yield order[begin:end]
             begin = end
 
 

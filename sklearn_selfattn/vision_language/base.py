@@ -25,6 +25,7 @@ from ..core.base import (
 )
 from ..core.columns import frame_library
 from ..core.maps import AttentionMaps
+from ..core.parts import in_parts
 from ..core.persistence import to_small_array
 from ..core.training import one_cycle, weighted_row_loss
 from .module import BACKBONES, PAD, Pairs, VisualParsingNet
@@ -462,9 +463,12 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         nothing = np.zeros(len(inputs[1]))
         data = _Data(*inputs, nothing, nothing, device=parameter.device, dtype=parameter.dtype)
         rows = torch.arange(len(inputs[1]), device=parameter.device)
+
+        def outputs(part):
+            return forward(data.take(rows[part], crop=crop)[0]).to("cpu", torch.float64)
+
         with torch.inference_mode():
-            parts = [forward(data.take(part, crop=crop)[0]) for part in rows.split(PAIRS_AT_ONCE)]
-            return torch.cat(parts).to("cpu", torch.float64).numpy()
+            return in_parts(outputs, len(rows), PAIRS_AT_ONCE).numpy()
 
     def _outputs(self, X):
         return self._forward_pairs(self._encode(X, reset=False), self.module_)
