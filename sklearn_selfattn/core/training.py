@@ -151,7 +151,7 @@ def train(
     )
     reporter = SklearnCallbacks(estimator, X, y, max_epochs)
     own_callbacks = [reporter]
-    given = copy.deepcopy(list(callbacks or []))
+    given = copy.deepcopy(_checked_callbacks(callbacks or []))
     processes = Processes(
         torch.device(device), any(isinstance(callback, DistributedTraining) for callback in given)
     )
@@ -512,6 +512,18 @@ class _Net(NeuralNet):
 
         self.optimizer_.step(closure)
         return values[0]
+
+
+def _checked_callbacks(callbacks: Iterable[Any]) -> list[Any]:
+    for item in callbacks:
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not issubclass(kind, Callback):
+            raise TypeError(
+                "callbacks has to hold skorch callbacks, or pairs of a name and one, got "
+                f"{item!r}. Callbacks of scikit-learn go to set_callbacks()."
+            )
+    return list(callbacks)
 
 
 def _parameter_groups(

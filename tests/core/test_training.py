@@ -265,6 +265,12 @@ def test_no_batch_and_no_such_optimizer(data):
         fit(make_module(), data, optimizer="sgd")
 
 
+@pytest.mark.parametrize("callbacks", [["loss"], [("name", 3)], [print]], ids=repr)
+def test_what_is_no_callback_is_refused(data, callbacks):
+    with pytest.raises(TypeError, match="callbacks has to hold skorch callbacks, .* got "):
+        fit(make_module(), data, callbacks=callbacks)
+
+
 def test_ctrl_c_leaves_a_usable_module(data):
     calls = []
 
