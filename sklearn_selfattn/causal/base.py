@@ -212,7 +212,13 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         if self.target != "next":
             return X
         filled = X.copy()
-        filled[:, target] = self.classes_[before]
+        try:
+            filled[:, target] = self.classes_[before]
+        except ValueError as error:
+            raise ValueError(
+                f"target='next' puts the predicted label into the last column of X, where it does "
+                f"not go ({error}): labels have to be codes of tokens, as of recommenders."
+            ) from None
         return filled
 
     def _target_column(self, d):
