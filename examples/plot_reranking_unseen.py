@@ -49,11 +49,11 @@ RerankDisplay.from_estimator(model)
 # %%
 # One list
 # --------
-# The query that gained most, drawn without the noise. Green frames are relevant. The marks beside the maps are the places of
-# relevant images in the first list: their affinity features (left) look alike, which is what the
-# net goes by. Its attention (right) is nearly even: each image takes in a mean over the list. So
-# the gain comes from learnt features of affinity, hardly from images that look at a chosen few; a
-# learnt map of them without attention, ``n_layers=0``, is worth a try.
+# The query that gained most, drawn without the noise. Green frames are relevant. The marks beside
+# the maps are the places of relevant images in the first list: their affinity features (left) look
+# alike, which is what the net goes by. Its attention (right) is nearly even: each image takes in a
+# mean over the list. So the gain comes from learnt features of affinity, hardly from images that
+# look at a chosen few; a learnt map of them without attention, ``n_layers=0``, is worth a try.
 
 from sklearn_selfattn import RankedListDisplay
 
