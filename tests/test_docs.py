@@ -103,6 +103,7 @@ def wine():
         "guide/depth_width.rst",
         "guide/distributional.rst",
         "guide/guarantees.rst",
+        "guide/index.rst",
         "guide/npt.rst",
         "guide/npt_pretrained.rst",
         "guide/time_events.rst",
