@@ -280,10 +280,11 @@ def page(results):
 def readme_table(results):
     """Write the short table of the README, losses included."""
     main = main_set(results)
+    n, n_classes = (len(main[key]["mean_rank"]) for key in ("ranking", "ranking_classes"))
     lines = [
-        f"| model | mean rank of {len(main['ranking']['mean_rank'])} | of "
-        f"{len(main['ranking_classes']['mean_rank'])}, classes alone | trained NPT against it: "
-        "lower / higher loss | mean ratio of losses | fit, CPU s |",
+        f"| model | mean place, all tables (1 to {n}) | mean place, "
+        f"classification (1 to {n_classes}) | tables where trained "
+        "NPT is better / worse | error of trained NPT / error of this model | seconds to fit |",
         "|---|---|---|---|---|---|",
     ]
     for model, ranks in ranked(main):
@@ -296,12 +297,27 @@ def readme_table(results):
         lines.append(f"| {name} | {' | '.join([*ranks, *beside, fit])} |")
     n_splits = len({record["split"] for record in results["records"]})
     lines.append(
-        f"\nOver {len(main['tables'])} tables, {n_splits} splits each; log loss for classes, "
-        "RMSE for values; how each model is run, mostly at its defaults, stands on the page. "
-        f"{difference_words(main).strip()} "
+        f"\nOver {len(main['tables'])} tables, each cut {n_splits} times into rows to learn from "
+        "and rows to be tested on. The error is scikit-learn's `log_loss` for classes and the root "
+        "mean squared error for numbers. A model's place is 1 on the table where its error is the "
+        "smallest; – stands where it cannot do all tables. A quotient of errors below 1 means that "
+        "trained NPT errs less (geometric mean over tables). Seconds are CPU seconds. How each "
+        "model is run, mostly at its defaults, stands on the benchmark's page. "
+        f"{_places_words(main)} "
         "From `benchmarks/results/tabular.json`, made by `python benchmarks/bench_tabular.py`."
     )
     return "\n".join(lines)
+
+
+def _places_words(main):
+    """Say in plain words from where on mean places differ."""
+    differences = [main[key]["critical_difference"] for key in ("ranking", "ranking_classes")]
+    if None in differences:
+        return ""
+    return (
+        "With so few tables, mean places less than {:.1f} apart ({:.1f} for classification) may "
+        "differ by chance (Nemenyi's test at 5 %).".format(*differences)
+    )
 
 
 def write_page(results, root):

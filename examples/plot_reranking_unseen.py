@@ -3,24 +3,29 @@ Better neighbours among classes never seen
 ==========================================
 
 :class:`~sklearn_selfattn.AttentionReranker` learns from some classes how lists of neighbours should
-be re-ranked, and does it for others. Here it learns from the digits 0 to 5, and searches among 6 to
-9.
+be re-ranked, and does it for others. Here it learns from the digits 0 to 5, photographed badly, and
+searches among 6 to 9.
 """
 
 # %%
 # Train on some classes
 # ---------------------
-# Images as rows of pixels, less their mean, so that the cosine tells them apart.
+# Images as rows of pixels, less their mean, so that the cosine tells them apart. The pixels are
+# noisy: of clean digits the first lists are nearly right, and there is little to gain. Noise,
+# length of the lists, epochs and step size were chosen on the digits 0 to 5 alone: learning from
+# four of them, searching among the other two.
 
+import numpy as np
 from sklearn.datasets import load_digits
 
 from sklearn_selfattn import AttentionReranker
 
 digits = load_digits()
 known = digits.target < 6
-X = digits.data - digits.data[known].mean(axis=0)
+pixels = digits.data + np.random.default_rng(0).normal(0, 6, digits.data.shape)
+X = pixels - pixels[known].mean(axis=0)
 y = digits.target
-model = AttentionReranker(max_epochs=3, n_candidates=128, random_state=0)
+model = AttentionReranker(max_epochs=15, n_candidates=256, learning_rate=3e-3, random_state=0)
 model.fit(X[known], y[known])
 
 # %%
@@ -44,11 +49,11 @@ RerankDisplay.from_estimator(model)
 # %%
 # One list
 # --------
-# The query that gained most. Green frames are relevant. The marks beside the maps are the places of
-# relevant images in the first list: their affinity features look alike, which is what the net goes
-# by.
-
-import numpy as np
+# The query that gained most, drawn without the noise. Green frames are relevant. The marks beside
+# the maps are the places of relevant images in the first list: their affinity features (left) look
+# alike, which is what the net goes by. Its attention (right) is nearly even: each image takes in a
+# mean over the list. So the gain comes from learnt features of affinity, hardly from images that
+# look at a chosen few; a learnt map of them without attention, ``n_layers=0``, is worth a try.
 
 from sklearn_selfattn import RankedListDisplay
 

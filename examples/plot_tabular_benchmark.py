@@ -129,7 +129,8 @@ print(f"critical difference of {n_models} models on {n_tables} tables: {critical
 # The picture
 # -----------
 # Left: mean ranks, the best on top; grey, what is not told apart from it. Right: what a fit costs,
-# and how good it is: nearer to the lower left corner is better.
+# and how good it is: nearer to the upper left corner is better. ``make demo`` draws it
+# the same way.
 
 seconds = np.exp(np.log(results["CPU s"].clip(lower=1e-4)).groupby(results["model"]).mean())
 colours = {name: "tab:red" if name in OURS else "tab:grey" for name in models}
@@ -138,11 +139,15 @@ left.axvspan(ranks.iloc[0], ranks.iloc[0] + critical_difference, color="0.93")
 for row, (name, rank) in enumerate(ranks.items()):
     left.plot(rank, row, "o", color=colours[name], ms=9)
     right.plot(seconds[name], rank, "o", color=colours[name], ms=9)
-    right.annotate(name, (seconds[name], rank), xytext=(7, 4), textcoords="offset points")
+    place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+    right.annotate(name, (seconds[name], rank), **place)
 left.set_yticks(range(n_models), ranks.index)
-left.invert_yaxis()
-left.set(xlim=(0.7, n_models + 0.3), xlabel="mean rank by loss", title="grey: not told apart")
-right.set(xscale="log", xlabel="CPU seconds to fit", ylabel="mean rank by loss", title="time")
+for axes in (left, right):
+    axes.invert_yaxis()  # the best on top
+left.set(xlim=(0.7, n_models + 0.3), xlabel="mean rank by loss (← better)")
+left.set_title("grey: not told apart from the best")
+right.set(xscale="log", xlabel="CPU seconds to fit (← better)")
+right.set(ylabel="mean rank by loss (better →)", title="rank against time to fit")
 right.margins(x=0.25, y=0.12)
 
 # %%

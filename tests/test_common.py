@@ -301,6 +301,22 @@ def test_bad_tables_are_refused_and_nothing_is_lost(make, spoil, error, words):
 
 
 @every_estimator
+@pytest.mark.parametrize("unit", ["datetime64[D]", "timedelta64[h]", "objects"])
+def test_dates_as_a_target_are_refused_and_nothing_is_lost(make, unit):
+    frame, y = table_for(make)
+    estimator = small(make).fit(frame, target_for(make, y))
+    if not get_tags(estimator).target_tags.required:
+        return  # what takes no target looks at none
+    before = outputs(estimator, frame)
+    dates = y.astype("datetime64[D]")
+    dates = list(pd.to_datetime(dates)) if unit == "objects" else y.astype(unit)
+    with pytest.raises(TypeError, match="y holds dates or durations .*Turn it into"):
+        estimator.fit(frame, dates)
+    for a, b in zip(before, outputs(estimator, frame), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_estimator
 def test_a_diverging_refit_loses_nothing(make):
     frame, y = table_for(make)
     estimator = small(make).fit(frame, target_for(make, y))

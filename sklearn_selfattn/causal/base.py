@@ -192,12 +192,33 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         is_nan = not callable(self.mask_value) and self.mask_value != self.mask_value
         return X.astype(np.float64) if is_nan and X.dtype.kind in "iub" else X
 
+    def _check_tokens(self, maps, X):
+        """Refuse attention that is not between the columns of X, one token for each."""
+        d = X.shape[1]
+        if maps.n_queries == maps.n_keys == d:
+            return
+        labels = [str(label) for label in maps.query_labels]
+        shown = ", ".join(labels if len(labels) < 9 else [*labels[:4], "...", labels[-1]])
+        raise ValueError(
+            f"{type(self.estimator_).__name__} attends from {maps.n_queries} tokens ({shown}) to "
+            f"{maps.n_keys}, but X has {d} columns. To go by attention, explanations need one "
+            f"token for each column, and target={self.target!r} a column whose token stands for "
+            "the outcome, as in models of token sequences. For a model of tables take "
+            "SubsetSearchExplainer(estimator, order='leave_one_out', target=None)."
+        )
+
     def _filled(self, X, target, before):
         """Return X with outcomes in the slots, as it is read: why was this the next."""
         if self.target != "next":
             return X
         filled = X.copy()
-        filled[:, target] = self.classes_[before]
+        try:
+            filled[:, target] = self.classes_[before]
+        except ValueError as error:
+            raise ValueError(
+                f"target='next' puts the predicted label into the last column of X, where it does "
+                f"not go ({error}): labels have to be codes of tokens, as of recommenders."
+            ) from None
         return filled
 
     def _target_column(self, d):

@@ -24,6 +24,10 @@ class CLEANNExplainer(BaseSetExplainer):
     all.
     How much that saves over other orders, :class:`SubsetSearchExplainer` lets you measure.
 
+    It is for models of token sequences, whose attention goes from each column of X to each, one of
+    them standing for the outcome. The estimators of tables in this package are built otherwise:
+    explain them with ``SubsetSearchExplainer(estimator, order="leave_one_out", target=None)``.
+
     Parameters
     ----------
     estimator : classifier
@@ -173,11 +177,7 @@ class CLEANNExplainer(BaseSetExplainer):
         """Return graphs, and the target's attention to all columns (n_samples, n_columns)."""
         reader = self._reader(model, self.discovery, target=target)
         maps = reader._maps(filled)
-        if maps.n_queries != filled.shape[1]:
-            raise ValueError(
-                f"The model attends from {maps.n_queries} tokens, but X has {filled.shape[1]} "
-                "columns: explanations need one token for each column."
-            )
+        self._check_tokens(maps, filled)
         mask = reader._node_mask(filled, maps) & ~self._is_mask(filled)
         mask[:, target] = True
         attention = reader._layer_weights(maps)[:, :, target].mean(axis=1)

@@ -36,6 +36,7 @@ class _RankedExplainer(BaseSetExplainer):
             if target is None:
                 raise ValueError("order='attention' needs a target, got None.")
             maps = self._reader(model, None)._maps(filled)
+            self._check_tokens(maps, filled)
             return maps[-1][:, :, target].mean(axis=1), n_calls
         scores = np.arange(X.shape[1], dtype=np.float64)  # recency; "random" does not look
         return np.broadcast_to(scores, X.shape), n_calls

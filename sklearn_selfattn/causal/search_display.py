@@ -176,11 +176,13 @@ class AlphaPathDisplay:
             "hidden cause": [edges.count("<->") for edges in kinds],
         }
         names = {"all": "all edges", "cause": "cause (-->)", "hidden cause": "hidden cause (<->)"}
+        # thin over thick, so that none hides another where counts are equal
+        styles = ((GREY, 4.0, 8), (BLUE, 2.5, 6), (VERMILION, 1.2, 3.5))
         self.lines_ = [
-            self.ax_.plot(self.alphas, counts, marker="o", markersize=4, color=color,
-                          label=names[key])[0]
-            for (key, counts), color in zip(
-                self.counts_.items(), (GREY, BLUE, VERMILION), strict=True
+            self.ax_.plot(self.alphas, counts, marker="o", markersize=size, color=color,
+                          linewidth=width, label=names[key])[0]
+            for (key, counts), (color, width, size) in zip(
+                self.counts_.items(), styles, strict=True
             )
         ]  # fmt: skip
         self.ax_.set_xscale("log")
@@ -189,5 +191,7 @@ class AlphaPathDisplay:
         finish_axes(
             self.ax_, title="Edges by the level of the tests", xlabel="alpha", ylabel="edges"
         )
-        self.ax_.legend(frameon=False, labelcolor=INK)
+        low, high = self.ax_.get_ylim()
+        self.ax_.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
+        self.ax_.legend(frameon=False, labelcolor=INK, loc="upper right", ncols=3, fontsize=9)
         return self

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from .holdout import hold_out
 from .mixins import (
@@ -23,6 +23,7 @@ from .parts import in_parts
 from .persistence import current_versions, to_small_array, warn_of_other_version
 from .shape import params_for_rows, recommend_depth_width
 from .table import TableEncoder, validate_table
+from .target import check_target
 from .training import TensorBatches, seeded, train, weighted_row_loss
 
 __all__ = [
@@ -269,7 +270,7 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
                 "is None."
             )
         X = validate_table(self, X, reset=True)
-        y = _check_y(y, estimator=self)
+        y = check_target(y, self)
         check_consistent_length(X, y)
         sample_weight = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True

@@ -31,6 +31,8 @@ class TrainingCheckpoint(Callback):
 
     Raises
     ------
+    FileNotFoundError
+        The folder does not exist; raised by `fit` before anything is trained.
     ValueError
         The file comes from another fit: other data, parameters or initial weights. The last
         differ from fit to fit with ``random_state=None``.
@@ -76,6 +78,16 @@ class TrainingCheckpoint(Callback):
         """
         self._fit = fingerprint(net, X, y)
         path = Path(self.path)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(
+                f"TrainingCheckpoint saves to path={str(path)!r}, but the folder "
+                f"{str(path.parent)!r} does not exist. Make it first."
+            )
+        if path.is_dir():
+            raise IsADirectoryError(
+                f"TrainingCheckpoint has to be given the path of a file, got the folder "
+                f"{str(path)!r}."
+            )
         if not path.exists():
             return
         state = torch.load(path, map_location=net.device, weights_only=True)

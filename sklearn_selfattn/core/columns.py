@@ -1,11 +1,13 @@
 """The columns of an array or a frame, each as floats or as Python objects."""
 
 import datetime
+from collections import Counter
 from numbers import Number
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 
 
 class Column:
@@ -26,7 +28,14 @@ class Column:
 
 def frame_library(X: Any) -> Any:
     """Name the library of an eager frame, None for anything else."""
-    frame = nw.from_native(X, pass_through=True)
+    try:
+        frame = nw.from_native(X, pass_through=True)
+    except DuplicateError:
+        times = Counter(map(str, X.columns))
+        twice = ", ".join(f"{name!r} {n} times" for name, n in times.items() if n > 1)
+        raise ValueError(
+            f"X has to have unique column names, got {twice}; rename them, or give an array."
+        ) from None
     return frame.implementation.value if isinstance(frame, nw.DataFrame) else None
 
 
@@ -100,6 +109,17 @@ def dates_message(name: str | int, kind: object) -> str:
         "categories. Turn it into numbers first, for example days since a fixed date, "
         "month and weekday."
     )
+
+
+def cells_of_dates(values: np.ndarray) -> str | None:
+    """Name the type of dates or durations that an array holds, None where it holds none."""
+    if values.dtype.kind in "mM":
+        return str(values.dtype)
+    if values.dtype == object:
+        for kind in {type(value) for value in values.flat}:
+            if issubclass(kind, _DATES) and kind.__name__ != "NaTType":
+                return kind.__name__
+    return None
 
 
 def is_missing(value: Any) -> bool:

@@ -224,6 +224,11 @@ def validate_table(estimator, X, *, reset):
         Frames are returned as they are, everything else as an array.
     """
     if frame_library(X) is not None:
+        if not X.shape[1]:
+            raise ValueError(
+                f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is "
+                f"required by {type(estimator).__name__}."
+            )
         if not len(X):
             raise ValueError(
                 f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "

@@ -2,10 +2,12 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.utils import noop
@@ -112,6 +114,11 @@ def train(
     TrainingDiverged
         A loss or a weight is no longer finite; a ValueError.
 
+    Warns
+    -----
+    ConvergenceWarning
+        Ctrl-C has ended the training: after which epoch, and which weights are kept.
+
     Notes
     -----
     Ctrl-C ends the training early and leaves a usable module. The losses of an epoch are
@@ -144,7 +151,7 @@ def train(
     )
     reporter = SklearnCallbacks(estimator, X, y, max_epochs)
     own_callbacks = [reporter]
-    given = copy.deepcopy(list(callbacks or []))
+    given = copy.deepcopy(_checked_callbacks(callbacks or []))
     processes = Processes(
         torch.device(device), any(isinstance(callback, DistributedTraining) for callback in given)
     )
@@ -184,7 +191,11 @@ def train(
     module.zero_grad(set_to_none=True)
     module.eval()
     reporter.finish(module)
-    return _plain(net.history)
+    history = _plain(net.history)
+    if net.interrupted:
+        best = early_stopping.best_epoch_ if validate is not None else 0
+        _warn_of_interrupt(len(history), max_epochs, best)
+    return history
 
 
 class TensorBatches:
@@ -343,6 +354,8 @@ class _Net(NeuralNet):
         self._average = average
         self._generator = generator
         self._processes = processes
+        self._in_epoch = False
+        self.interrupted = False
         self._n_steps = None
         if hasattr(batches, "__len__"):
             self._n_steps = math.ceil(len(batches) / processes.n_processes)
@@ -376,7 +389,21 @@ class _Net(NeuralNet):
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kw: Any) -> "_Net":
         """Run the epochs that a checkpoint has left to run."""
-        return super().fit_loop(X, y, self.max_epochs - len(self.history), **kw)  # type: ignore[no-any-return]
+        try:
+            return super().fit_loop(X, y, self.max_epochs - len(self.history), **kw)  # type: ignore[no-any-return]
+        except KeyboardInterrupt:  # between epochs it is how a callback stops the training
+            self.interrupted = self._in_epoch
+            raise
+
+    def on_epoch_begin(self, net: Any, **kw: Any) -> None:
+        """Note that a KeyboardInterrupt is the user's from now on."""
+        super().on_epoch_begin(net, **kw)
+        self._in_epoch = True
+
+    def on_epoch_end(self, net: Any, **kw: Any) -> None:
+        """Note that a KeyboardInterrupt is a callback's from now on."""
+        super().on_epoch_end(net, **kw)
+        self._in_epoch = False
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, None]:
         """Return what callbacks see as data; `validate` has its own."""
@@ -487,6 +514,18 @@ class _Net(NeuralNet):
         return values[0]
 
 
+def _checked_callbacks(callbacks: Iterable[Any]) -> list[Any]:
+    for item in callbacks:
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not issubclass(kind, Callback):
+            raise TypeError(
+                "callbacks has to hold skorch callbacks, or pairs of a name and one, got "
+                f"{item!r}. Callbacks of scikit-learn go to set_callbacks()."
+            )
+    return list(callbacks)
+
+
 def _parameter_groups(
     module: nn.Module, learning_rate: float, weight_decay: float
 ) -> list[dict[str, Any]]:
@@ -516,6 +555,20 @@ def _check_finite(is_finite: bool, what: str, epoch: int, learning_rate: float) 
             f"Training diverged: {what} is not finite after epoch {epoch}. Try a smaller "
             f"learning_rate (it was {learning_rate})."
         )
+
+
+def _warn_of_interrupt(n_finished: int, max_epochs: int, best_epoch: int) -> None:
+    """Say what a fit that Ctrl-C has ended leaves behind; `best_epoch` is 0 where unknown."""
+    if best_epoch:
+        kept = f"The model of epoch {best_epoch}, the best so far on held-out rows, is kept."
+    else:
+        kept = "The model is kept as the last step left it."
+    warnings.warn(
+        f"Training was interrupted after epoch {n_finished} of at most {max_epochs}. {kept} It "
+        "predicts, but may be far from trained; call fit again to train it whole.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
 
 
 def _plain(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

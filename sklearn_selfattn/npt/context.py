@@ -5,10 +5,11 @@ import pandas as pd
 import torch
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
+from ..core.target import check_target
 from .folds import sample_evenly
 
 NUMBERS_AT_ONCE = 2**20  # held in memory while predicting, in the largest array
@@ -60,7 +61,7 @@ class ContextMixin:
         """
         check_is_fitted(self)
         values = self._encode_table(X, reset=False)
-        y = _check_y(y, estimator=self)
+        y = check_target(y, self)
         check_consistent_length(values, y)
         cells = self._as_cells(values, self._encode_target(y))
         fold = np.full(len(cells), -1)
@@ -305,7 +306,7 @@ class ContextMixin:
         if n_repeats < 1:
             raise ValueError(f"n_repeats has to be at least 1, got {n_repeats!r}.")
         cells = self._as_cells(self._encode_table(X, reset=False))
-        target = self._encode_target(_check_y(y, estimator=self))
+        target = self._encode_target(check_target(y, self))
         check_consistent_length(cells, target)
         rng = check_random_state(random_state)
 

@@ -372,6 +372,7 @@ class NeighborsDisplay:
         return self
 
     def _add_legend(self):
+        """Add a legend between title and bars, where it covers neither."""
         if self.predictions is None or not _is_categorical(self.predictions):
             return
         from matplotlib.patches import Patch
@@ -382,5 +383,6 @@ class NeighborsDisplay:
         ]
         self.ax_.legend(
             handles=handles, frameon=False, labelcolor=INK, fontsize=9, ncols=2,
-            loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2,
+            loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.0, borderpad=0.0,
         )  # fmt: skip
+        self.ax_.set_title("Most used context rows", loc="left", fontsize=11, color=INK, pad=24)

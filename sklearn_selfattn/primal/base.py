@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names, _check_n_features, _check_y
+from sklearn.utils.validation import _check_feature_names, _check_n_features
 
 from ..core.base import BaseSelfAttention
+from ..core.target import check_target
 from ..core.training import one_cycle, weighted_row_loss
 from .augmentation import SeriesBatches
 from .looking import LookingMixin
@@ -177,7 +178,7 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
             )
         self._is_table = False
         values = self._read(X, reset=True)
-        y = _check_y(y, estimator=self)
+        y = check_target(y, self)
         check_consistent_length(values, y)
         return values, y
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
+from ..core.target import check_target
 from .lists import affinity_chunks, blended, score_lists
 from .metrics import as_pairs, parse_metric, relevance_hits, retrieval_metric
 from .search import DIGITS, check_ranking, nearest, query_blocks, unit_rows
@@ -35,6 +36,7 @@ class TwoStageSearch(BaseSelfAttention):
             return validate_data(
                 self, X, dtype=DTYPES, ensure_min_samples=n_rows, reset=reset
             ), None
+        y = check_target(y, self)
         X, y = validate_data(self, X, y, dtype=DTYPES, ensure_min_samples=n_rows, reset=reset)
         check_classification_targets(y)
         return X, y

@@ -8,11 +8,12 @@ import pandas as pd
 import torch
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.base import PREDICT_ROWS, BaseSelfAttention, SelfAttentionTransformerMixin
 from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
+from ..core.target import check_target
 from ..core.training import RepeatedBatches, TensorBatches, one_cycle, weighted_row_loss
 from .histories import EventCoder, Histories, HistoryBatches
 from .module import N_BINS, WAVES, EventTokens, GridTokens, TimeEventNet
@@ -103,7 +104,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             )
         if not len(events):
             raise ValueError("X has 0 rows while a minimum of 1 is required.")
-        y = _check_y(y, estimator=self)
+        y = check_target(y, self)
         check_consistent_length(events, y)
         weight = np.ones(len(y))
         if sample_weight is not None:

@@ -286,8 +286,13 @@ class EventSequences:
 
     def __repr__(self):
         types = "" if self.events.codes is None else f", n_types={len(self.events.type_names)}"
+        # rows may share events: how many begin and end at each, and where at least one covers it
+        steps = np.zeros(len(self.events.times) + 1, dtype=np.int64)
+        np.add.at(steps, self.start, 1)
+        np.add.at(steps, self.stop, -1)
+        n_events = int((steps.cumsum() > 0).sum())
         return (
-            f"{type(self).__name__}(n_rows={len(self)}, n_events={self.lengths.sum()}, "
+            f"{type(self).__name__}(n_rows={len(self)}, n_events={n_events}, "
             f"times={str(self.events.axis)!r}{types})"
         )
 

@@ -307,8 +307,11 @@ class OTTrainingDisplay:
         step.tick_params(color=GREY, labelcolor=INK, labelsize=9.0)
         handles = [*path.get_lines(), *step.get_lines()]
         path.legend(handles=handles, frameon=False, labelcolor=INK)
-        for ax in (way, optimality):
-            ax.legend(frameon=False, labelcolor=INK)
+        way.legend(frameon=False, labelcolor=INK)
+        # lines are near 1 and the null band is anywhere below: beside them no place is free
+        low_end, top = optimality.get_ylim()
+        optimality.set_ylim(low_end - 0.35 * (top - low_end), top)
+        optimality.legend(frameon=False, labelcolor=INK, loc="lower left", ncols=2)
         for ax in self.axes_.flat:
             ax.xaxis.get_major_locator().set_params(integer=True)
         return self

@@ -12,7 +12,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
-    _check_y,
     check_is_fitted,
     validate_data,
 )
@@ -27,6 +26,7 @@ from ..core.columns import frame_library
 from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
 from ..core.persistence import to_small_array
+from ..core.target import check_target
 from ..core.training import one_cycle, weighted_row_loss
 from .module import BACKBONES, PAD, Pairs, VisualParsingNet
 from .pairs import columns_of, encode_words, learn_vocabulary, read_images, read_texts, split_words
@@ -258,7 +258,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         else:
             self.__dict__.update(copy.copy(pretrained["facts"]))
             inputs = self._encode_again(X)
-        y = _check_y(y, estimator=self)
+        y = check_target(y, self)
         check_consistent_length(inputs[1], y)
         return inputs, y
 
@@ -297,7 +297,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
             if is_first:
                 inputs, y_checked = self._check_fit_data(X, y)
             else:
-                inputs, y_checked = self._encode(X, reset=False), _check_y(y, estimator=self)
+                inputs, y_checked = self._encode(X, reset=False), check_target(y, self)
                 check_consistent_length(inputs[1], y_checked)
             target, weight = self._target_of_part(y_checked, classes, is_first=is_first)
             _, module_seed, batch_seed = self._draw_seeds()

@@ -15,6 +15,7 @@ from sklearn_selfattn import (
     AttentionCausalDiscovery,
     CLEANNExplainer,
     CumulativeExplainer,
+    NPTClassifier,
     SubsetSearchExplainer,
 )
 from tests.causal.models import MeanClassifier, RuleClassifier
@@ -374,7 +375,7 @@ def test_not_fitted(kind):
         (CLEANNExplainer, {"search": "depth"}, np.ones((1, 4)), "'search' parameter"),
         (CLEANNExplainer, {"discovery": "icd"}, np.ones((1, 4)), "'discovery' parameter"),
         (CLEANNExplainer, {}, np.ones(4), "2D array"),
-        (CLEANNExplainer, {}, np.ones((1, 5)), "attends from 4 tokens, but X has 5 columns"),
+        (CLEANNExplainer, {}, np.ones((1, 5)), "attends from 4 tokens .* X has 5 columns"),
         (SubsetSearchExplainer, {"target": None}, np.ones((1, 4)), "needs a target"),
         (SubsetSearchExplainer, {"max_set_size": 0}, np.ones((1, 4)), "'max_set_size' parameter"),
         (CumulativeExplainer, {"order": "random"}, np.ones((1, 4)), "'order' parameter"),
@@ -386,6 +387,22 @@ def test_bad_input_is_refused(kind, params, X, words):
     model.set_params(**params)
     with pytest.raises(ValueError, match=words):
         model.explain(X)
+
+
+@pytest.mark.parametrize("target", ["cls", 1])
+def test_models_of_tables_are_refused_with_what_to_take_instead(target):
+    """Their tokens are no columns of X, so that a column's attention would be another's."""
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    y = np.where(X[:, 0] > 0, "yes", "no")
+    npt = FrozenEstimator(NPTClassifier(pretrained=False, max_epochs=1, random_state=0).fit(X, y))
+    words = rf"4 tokens \(x0, x1, x2, target\) to 4, but X has 3 columns.* target={target!r} .*"
+    for explainer in (CLEANNExplainer, SubsetSearchExplainer, CumulativeExplainer):
+        with pytest.raises(ValueError, match=words + "take SubsetSearchExplainer"):
+            explainer(npt, target=target).fit(X, y).explain(X[:1])
+        with pytest.raises(ValueError, match="target='next' puts the predicted label into the"):
+            explainer(npt, target="next").fit(X, y).explain(X[:1])
+    advised = SubsetSearchExplainer(npt, order="leave_one_out", target=None).fit(X, y)
+    assert advised.explain(X[:1])[0].n_sets_tried > 0
 
 
 def test_models_that_cannot_be_asked():

@@ -129,6 +129,14 @@ def test_ctrl_c_leaves_a_model_and_a_file(tmp_path):
     assert make_toy(path).fit(X, y).n_iter_ == 6
 
 
+def test_a_path_that_cannot_be_written_is_refused_before_training(tmp_path):
+    missing = tmp_path / "no folder" / "fit"
+    with pytest.raises(FileNotFoundError, match=r"path='.*fit', but the folder .* does not exist"):
+        make_toy(missing).fit(X, y)
+    with pytest.raises(IsADirectoryError, match="the path of a file, got the folder"):
+        make_toy(tmp_path).fit(X, y)
+
+
 @pytest.mark.parametrize(
     "changed",
     [

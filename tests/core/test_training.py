@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EpochScoring, GradientNormClipping, LRScheduler
 from torch import nn
 
@@ -200,8 +201,10 @@ def test_ctrl_c_in_an_epoch_leaves_the_average(data):
                 raise KeyboardInterrupt
 
     averaged, plain = make_module(), make_module()
-    fit(averaged, data, average=0.999, callbacks=[Interrupt()])
-    fit(plain, data, callbacks=[Interrupt()])
+    with pytest.warns(ConvergenceWarning, match="interrupted after epoch 1"):
+        fit(averaged, data, average=0.999, callbacks=[Interrupt()])
+    with pytest.warns(ConvergenceWarning, match="interrupted after epoch 1"):
+        fit(plain, data, callbacks=[Interrupt()])
     start = weights_of(make_module())
     # an average over few steps lags behind the weights
     assert 0 < (weights_of(averaged) - start).norm() < (weights_of(plain) - start).norm()
@@ -262,6 +265,12 @@ def test_no_batch_and_no_such_optimizer(data):
         fit(make_module(), data, optimizer="sgd")
 
 
+@pytest.mark.parametrize("callbacks", [["loss"], [("name", 3)], [print]], ids=repr)
+def test_what_is_no_callback_is_refused(data, callbacks):
+    with pytest.raises(TypeError, match="callbacks has to hold skorch callbacks, .* got "):
+        fit(make_module(), data, callbacks=callbacks)
+
+
 def test_ctrl_c_leaves_a_usable_module(data):
     calls = []
 
@@ -272,7 +281,9 @@ def test_ctrl_c_leaves_a_usable_module(data):
         return weighted_row_loss(squared_error)(module, batch)
 
     module = make_module()
-    history = fit(module, data, loss=loss)
+    said = r"interrupted after epoch 2 of at most \d+. The model is kept as the last step left it."
+    with pytest.warns(ConvergenceWarning, match=said):
+        history = fit(module, data, loss=loss)
     assert [row["epoch"] for row in history] == [1, 2]
     assert not module.training
     assert module(data[0]).isfinite().all()
@@ -287,8 +298,26 @@ def test_ctrl_c_brings_the_best_weights_back(data):
             if len(net.history) == 3:
                 raise KeyboardInterrupt
 
-    fit(module, data, validate=validate, callbacks=[Interrupt()])
+    with pytest.warns(ConvergenceWarning, match="after epoch 2 of .* model of epoch 1, the best"):
+        fit(module, data, validate=validate, callbacks=[Interrupt()])
     assert torch.equal(weights_of(module), validate.seen[0])
+
+
+def test_ctrl_c_in_the_first_epoch_says_that_none_was_finished(data):
+    def loss(module, batch):
+        raise KeyboardInterrupt
+
+    with pytest.warns(ConvergenceWarning, match="interrupted after epoch 0 of"):
+        assert fit(make_module(), data, loss=loss, validate=Scripted(1.0)) == []
+
+
+def test_a_callback_that_stops_the_training_is_no_interrupt(data):
+    class Stop(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt  # skorch's way to stop; a warning would be an error here
+
+    assert len(fit(make_module(), data, callbacks=[Stop()])) == 3
 
 
 def test_an_optimiser_may_evaluate_the_loss_several_times(data):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.callback import ScoringMonitor
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from sklearn_selfattn import NPTClassifier, NPTRegressor
@@ -150,7 +151,9 @@ class Interrupt(Callback):
 def test_an_interrupted_fit_leaves_a_model_with_its_context(early_stopping):
     frame, target = mixed_table(120)
     model = classifier(max_epochs=50, callbacks=[Interrupt()], early_stopping=early_stopping)
-    model.fit(frame, classes_of(target))
+    kept = "The model of epoch" if early_stopping else "as the last step left it"
+    with pytest.warns(ConvergenceWarning, match=f"interrupted after epoch 2 of at most .*{kept}"):
+        model.fit(frame, classes_of(target))
     assert model.n_iter_ == 2
     assert model.n_context_ == 120
     np.testing.assert_allclose(model.predict_proba(frame).sum(axis=1), 1, rtol=0, atol=1e-12)

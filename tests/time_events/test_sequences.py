@@ -84,6 +84,15 @@ def test_rows_are_views_and_pickles_are_small():
     pd.testing.assert_frame_equal(loaded.to_frame(), only.to_frame())
 
 
+def test_repr_counts_an_event_once_however_many_rows_share_it():
+    X = EventSequences.from_lists([[1.0, 2.0, 3.0], [1.0, 5.0]])
+    for rows, shown in ((slice(None), "2, n_events=5"), ([0, 0], "2, n_events=3"), ([], "0, n")):
+        assert f"n_rows={shown}" in repr(X[rows])
+    histories = make_event_windows(event_log(30), **COLUMNS)[0]
+    assert histories.lengths.sum() > 30
+    assert f"n_events={len(np.unique(histories._event_index()))}," in repr(histories)
+
+
 def test_scikit_learn_splits_it():
     X, y, groups, _ = make_event_windows(event_log(200), "who", "at", "what", max_len=5)
     for train, test in GroupKFold(3).split(X, y, groups):
