@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .core.checkpoint import TrainingCheckpoint as TrainingCheckpoint
     from .core.display import TrainingHistoryDisplay as TrainingHistoryDisplay
     from .core.distributed import DistributedTraining as DistributedTraining
+    from .core.export import export_inputs as export_inputs
+    from .core.export import export_onnx as export_onnx
+    from .core.export import export_program as export_program
     from .core.maps import AttentionMaps as AttentionMaps
     from .depth_width import DepthWidthDisplay as DepthWidthDisplay
     from .depth_width import DepthWidthSearchCV as DepthWidthSearchCV
@@ -128,6 +131,9 @@ _HOMES = {
     "VisualParsingRegressor": "vision_language",
     "WordNeighborsDisplay": "distributional",
     "attention_spectrum": "primal",
+    "export_inputs": "core.export",
+    "export_onnx": "core.export",
+    "export_program": "core.export",
     "inter_modality_flow": "vision_language",
     "make_event_windows": "time_events",
     "recommend_depth_width": "depth_width",

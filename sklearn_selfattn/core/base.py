@@ -503,6 +503,11 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
         with torch.inference_mode():
             return in_parts(outputs, len(inputs), PREDICT_ROWS).numpy()
 
+    def _as_numbers(self, array):
+        """Return an array in the precision of `module_`, for an exported graph."""
+        dtype = next(self.module_.parameters()).dtype
+        return np.asarray(array, dtype=torch.empty(0, dtype=dtype).numpy().dtype)
+
     # --- persistence --------------------------------------------------------------------
 
     def __getstate__(self):

@@ -1,6 +1,7 @@
 """What classifiers, regressors and transformers do with the outputs of their module."""
 
 import numpy as np
+import torch
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import (
     ClassifierMixin,
@@ -103,6 +104,12 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
         codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
 
+    def _export_answer(self, logits):
+        """Return what `predict_proba` makes of what `_raw_predict` returns, in torch."""
+        if logits.shape[1:] == (1,):
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        return logits.softmax(dim=1)
+
 
 class SelfAttentionRegressorMixin(RegressorMixin):
     """Numbers in, numbers out, for a subclass with ``_raw_predict(X)``.
@@ -134,6 +141,10 @@ class SelfAttentionRegressorMixin(RegressorMixin):
         """
         check_is_fitted(self)
         return self._raw_predict(X).reshape(-1) * self.target_scale_ + self.target_mean_
+
+    def _export_answer(self, output):
+        """Return what `predict` makes of what `_raw_predict` returns, in torch."""
+        return output.reshape(-1) * self.target_scale_ + self.target_mean_
 
 
 class SelfAttentionTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
@@ -329,6 +330,19 @@ class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
     def _raw_predict(self, X):
         cells = self._as_cells(self._encode_table(X, reset=False))
         return self._combine(self._query(cells, self.module_.target), self._memories)
+
+    def _export_inputs(self, X):
+        cells = self._as_cells(self._encode_table(X, reset=False))
+        return {"cells": (self._as_numbers(cells[:, :-1]), 1)}  # the target is asked for
+
+    def _export_forward(self):
+        module, memories = self.module_, self._memories
+
+        def outputs(cells):
+            queries = F.pad(cells, (0, 1), value=math.nan).unsqueeze(0)
+            return self._members_together(module.target(module.query(queries, memories)), memories)
+
+        return outputs
 
 
 def _stack(rows):

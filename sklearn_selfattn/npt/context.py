@@ -114,6 +114,10 @@ class ContextMixin:
         with torch.inference_mode():
             return in_chunks(self.module_, self._tensor(cells)[None], memories, output)
 
+    def _combine(self, output, memories):
+        """Return what all members say together, an ndarray of float64."""
+        return self._members_together(output, memories).cpu().double().numpy()
+
     # --- honest predictions for rows of the context ------------------------------------
 
     def predict_loo(self, method="predict"):
@@ -404,7 +408,7 @@ def as_tensor(module, cells):
 def encode(module, cells, member_rows):
     """Return the memories of the members' rows (m, c) of some cells (n_samples, d)."""
     same = len(member_rows[0]) == len(cells)  # all members look at all rows
-    with torch.inference_mode():
+    with torch.no_grad():  # and not in inference mode: an exported graph takes them in
         return module.encode(as_tensor(module, cells[None] if same else cells[member_rows]))
 
 

@@ -246,12 +246,12 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
 
         self.temperature_ = math.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x)
 
-    def _combine(self, output, memories):
+    def _members_together(self, output, memories):
         """Return the logits of the mean probability over members."""
         if self.weights_ is not None:
-            return self.module_.log_share(output).cpu().double().numpy()
+            return self.module_.log_share(output)
         share = torch.log_softmax(output / self.temperature_, dim=-1)  # (m, n, n_classes)
-        return (share.logsumexp(dim=0) - math.log(len(share))).cpu().double().numpy()
+        return share.logsumexp(dim=0) - math.log(len(share))
 
 
 class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
@@ -502,7 +502,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     def _calibrate(self, output, target):
         """Nothing to calibrate: a mean has no temperature."""
 
-    def _combine(self, output, memories):
+    def _members_together(self, output, memories):
         if self.weights_ is not None:
-            return self.module_.mean(output, memories).cpu().double().numpy()
-        return output.squeeze(-1).mean(dim=0).cpu().double().numpy()
+            return self.module_.mean(output, memories)
+        return output.squeeze(-1).mean(dim=0)

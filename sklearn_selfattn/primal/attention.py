@@ -30,6 +30,8 @@ def even_rows(lengths: Tensor, n_rows: int) -> Tensor:
 def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     """Take the steps `rows` (n, r) or (r,) of ``x`` (m, n, t, d)."""
     if rows.ndim == 1:
+        if torch.compiler.is_compiling():  # values may not decide which way a graph goes
+            return x.index_select(2, rows)
         same = len(rows) == x.shape[2] and bool((rows == torch.arange(len(rows))).all())
         return x if same else x.index_select(2, rows)
     index = rows[None, :, :, None].expand(x.shape[0], -1, -1, x.shape[3])

@@ -384,20 +384,42 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
 
     def _outputs(self, X):
         """Return what each member and posterior draw says: ``(n, m, draws, k)``."""
-        draws = [None]
-        shape = self.module_.noise_shape
-        if shape is not None:
-            generator = torch.Generator().manual_seed(self._posterior_seed)
-            parameter = next(self.module_.parameters())
-            draws = [
-                torch.randn(shape, generator=generator, dtype=torch.float64).to(parameter)
-                for _ in range(self.n_posterior_samples)
-            ]
         inputs = self._inputs(X)
         return np.stack(
-            [self._forward(inputs, lambda rows, d=draw: self.module_(rows, d)) for draw in draws],
+            [
+                self._forward(inputs, lambda rows, d=draw: self.module_(rows, d))
+                for draw in self._posterior_draws()
+            ],
             axis=2,
         )
+
+    def _posterior_draws(self):
+        """Return the noise of each posterior draw; None where there is no posterior."""
+        shape = self.module_.noise_shape
+        if shape is None:
+            return [None]
+        generator = torch.Generator().manual_seed(self._posterior_seed)
+        parameter = next(self.module_.parameters())
+        return [
+            torch.randn(shape, generator=generator, dtype=torch.float64).to(parameter)
+            for _ in range(self.n_posterior_samples)
+        ]
+
+    def _export_inputs(self, X):
+        inputs = self._as_numbers(self._inputs(X))
+        if self._is_table:
+            return {"cells": (inputs, 1)}
+        return {"series": (inputs, 1 if self._has_fixed_length else 2)}
+
+    def _export_forward(self):
+        draws = self._posterior_draws()
+
+        def outputs(**inputs):
+            (rows,) = inputs.values()
+            stacked = torch.stack([self.module_(rows, draw) for draw in draws], dim=2)
+            return self._members_together(stacked)
+
+        return outputs
 
 
 def _member_mean_loss(criterion):

@@ -276,6 +276,10 @@ class PrimalAttentionClassifier(SelfAttentionClassifierMixin, BasePrimalAttentio
         shares = self._log_shares(X)
         return logsumexp(shares, axis=(1, 2)) - math.log(shares.shape[1] * shares.shape[2])
 
+    def _members_together(self, outputs):
+        """Return what `_raw_predict` does but for a constant, from outputs (n, m, draws, k)."""
+        return outputs.log_softmax(dim=-1).logsumexp(dim=(1, 2))
+
     def _encode_table(self, X, *, reset):
         # one class: decision_function asks how many rows there are, whatever their kind
         if not reset and not self._is_table and is_series(X):
@@ -529,6 +533,10 @@ class PrimalAttentionRegressor(SelfAttentionRegressorMixin, BasePrimalAttention)
 
     def _raw_predict(self, X):
         return self._outputs(X)[..., 0].mean(axis=(1, 2))
+
+    def _members_together(self, outputs):
+        """Return what `_raw_predict` does from outputs (n, m, draws, 1 or 2), in torch."""
+        return outputs[..., 0].mean(dim=(1, 2))
 
     @available_if(_is_bayesian)
     def predict_uncertainty(self, X):

@@ -313,7 +313,7 @@ class PrimalNet(nn.Module):
         """Return which tokens are real and which are sampled."""
         t = X.shape[1]
         if X.ndim == 2 or self.paper:
-            lengths = torch.full((len(X),), t, device=X.device)
+            lengths = torch.full(X.shape[:1], t, device=X.device)
         else:
             lengths = t - X[..., 0].isnan().sum(dim=1)
         mask = torch.arange(t, device=X.device) < lengths[:, None]
@@ -321,7 +321,9 @@ class PrimalNet(nn.Module):
             rows = torch.linspace(0, t - 1, self.n_rows, dtype=torch.int64, device=X.device)
             padding = X[..., 0].isnan() if X.ndim == 3 else None
             return Steps(None, rows, lengths, padding)
-        if bool(mask.all()):
+        # a graph that is exported or compiled is one for all: it takes every step as if padded
+        is_full = X.ndim == 2 or (not torch.compiler.is_compiling() and bool(mask.all()))
+        if is_full:
             return Steps(None, even_rows(lengths[:1], self.n_rows)[0], lengths)
         return Steps(mask, even_rows(lengths, self.n_rows), lengths, ~mask)
 
@@ -347,7 +349,7 @@ class PrimalNet(nn.Module):
         out = self.head(normalize(x), steps).transpose(0, 1)  # (n, m, k)
         if self.log_noise is None:
             return out  # type: ignore[no-any-return]
-        return torch.cat([out, self.log_noise[None, :, None].expand(len(out), -1, 1)], dim=-1)
+        return torch.cat([out, self.log_noise[None, :, None].expand(out.shape[0], -1, 1)], dim=-1)
 
     def penalty(self) -> Tensor:
         r"""Return :math:`\eta J^2`, a mean over primal layers, and the weighted divergence."""

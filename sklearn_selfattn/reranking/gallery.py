@@ -300,6 +300,24 @@ class TwoStageSearch(BaseSelfAttention):
             key_axis="place in the list",
         )
 
+    def _export_inputs(self, X):
+        if math.isinf(self.blend_):
+            raise ValueError(
+                f"This {type(self).__name__} chose not to re-rank (blend_=inf): there is nothing "
+                "to compute."
+            )
+        return {"affinity": (self._as_numbers(self.affinity(X)), 1)}
+
+    def _export_forward(self):
+        def outputs(affinity):
+            refined = self.module_.scores(affinity)[:, 1:]
+            return blended(refined, affinity[:, 1:, 0], self.blend_)
+
+        return outputs
+
+    def _export_answer(self, scores):
+        return scores
+
     # --- how good it is -------------------------------------------------------------------
 
     def _retrieve(self, X, y, relevance, junk, length, *, rerank=True):

@@ -16,7 +16,7 @@ from ..core.parts import in_parts
 from ..core.target import check_target
 from ..core.training import RepeatedBatches, TensorBatches, one_cycle, weighted_row_loss
 from .histories import EventCoder, Histories, HistoryBatches
-from .module import N_BINS, WAVES, EventTokens, GridTokens, TimeEventNet
+from .module import N_BINS, WAVES, EventBatch, EventTokens, GridTokens, TimeEventNet
 from .sequences import EventSequences
 from .spectra import DAY, WEEK, YEAR, find_periods, period_seeds
 from .waves import SummedMercer, Time2Vec, Waves
@@ -31,6 +31,9 @@ CLOCK = (
 )
 ROWS_PER_SEQUENCE = 2.0  # prefix_training="auto": from so many rows of a sequence on
 EVENTS_LOOKED_AT = 20_000  # for a periodogram
+#: Of an `EventBatch`, what an exported graph is given; the rest follows.
+EXPORTED = ("codes", "numbers", "times", "clock", "real",
+            "query_times", "query_clock", "query_numbers")  # fmt: skip
 
 
 class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
@@ -356,6 +359,33 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
 
     def _raw_predict(self, X):
         return self._forward(X, self.module_)
+
+    def _export_inputs(self, X):
+        rows = self._encode_table(X, reset=False)
+        if not self._takes_events:
+            return {"cells": (self._as_numbers(rows), 1)}
+        parameter = next(self.module_.parameters())
+        histories = Histories(
+            rows, self._coder, max_len=self.max_len_, device=parameter.device,
+            dtype=parameter.dtype, unknown=self.handle_unknown,
+        )  # fmt: skip
+        batch, _ = histories.batch(torch.arange(len(rows), device=parameter.device))
+        arrays = {name: getattr(batch, name).cpu().numpy() for name in EXPORTED}
+        return {
+            name: (array, 1 if name.startswith("query") else 2) for name, array in arrays.items()
+        }
+
+    def _export_forward(self):
+        if not self._takes_events:
+            return lambda cells: self.module_(cells)
+
+        def outputs(**arrays):  # one reader for each history, who sees all of it
+            stop = arrays["real"].sum(dim=1, keepdim=True)
+            return self.module_(
+                EventBatch(**arrays, first=torch.zeros_like(stop), stop=stop, asked=None)
+            )
+
+        return outputs
 
     def _raw_transform(self, X):
         return self._forward(X, self.module_.embed)

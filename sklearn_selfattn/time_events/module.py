@@ -33,7 +33,7 @@ class EventBatch(NamedTuple):
     query_times: Tensor  # (b, r)
     query_clock: Tensor  # (b, r)
     query_numbers: Tensor  # (b, r, s) time since the last event, and what belongs to the row
-    asked: Tensor  # (b, r) False where padded
+    asked: Tensor | None  # (b, r) False where padded; None: all are asked
 
 
 class Scene(NamedTuple):
@@ -164,7 +164,7 @@ class GridTokens(nn.Module):
 
     def forward(self, X: Tensor) -> Scene:
         x = self.cells(X.unsqueeze(0)).squeeze(0)  # (b, l, d)
-        readers = self.reader.expand(len(X), 1, -1)
+        readers = self.reader.expand(X.shape[0], 1, -1)
         times = self.times.to(phase_dtype(X.device)).unsqueeze(0)
         place = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
         return Scene(x, readers, None, times, times[:, -1:], None, None, place, place[:, -1:])

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.base import SelfAttentionRegressorMixin, guarded_fit
 from .base import BaseTimeEvents
-from .targets import LOSSES, Scale, mixture_quantiles
+from .targets import LOSSES, Scale, mixture_median, mixture_quantiles
 
 
 class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
@@ -353,6 +353,11 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
         if self._n_outputs > 1:
             return self._scale.backward(mixture_quantiles(output, np.array([0.5]))[:, 0])
         return self._scale.backward(output[:, 0])
+
+    def _export_answer(self, output):
+        if self._n_outputs > 1:
+            return self._scale.backward_tensor(mixture_median(output))
+        return self._scale.backward_tensor(output[:, 0])
 
     @available_if(lambda self: self.loss == "lognormal_mixture")
     def predict_quantile(self, X, q=0.5):

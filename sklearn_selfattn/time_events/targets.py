@@ -65,6 +65,13 @@ class Scale:
             return np.maximum(np.expm1(bent), 0.0) * self.unit
         return np.exp(bent) * self.unit if self.kind == "log" else bent
 
+    def backward_tensor(self, z):
+        """Return the same from a tensor, for an exported graph."""
+        bent = z * self.spread + self.mean
+        if self.kind == "log1p":
+            return bent.expm1().clamp(min=0.0) * self.unit
+        return bent.exp() * self.unit if self.kind == "log" else bent
+
 
 def absolute_error(output, target):
     """Absolute error of (n, 1) for (n, 2): target and whether it is censored."""
@@ -117,4 +124,17 @@ def mixture_quantiles(output, levels):
         z = (middle[:, :, None] - mean[:, None]) / spread[:, None]  # (n, m, k)
         below = (np.exp(share)[:, None] * ndtr(z)).sum(axis=2) < levels
         low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
+def mixture_median(output):
+    """Return the medians of the mixtures, (n, 3 k) -> (n,), in steps that can be exported."""
+    share, mean, log_spread = _parts(output)
+    spread = log_spread.exp()
+    low, high = (mean - 9 * spread).amin(dim=1), (mean + 9 * spread).amax(dim=1)
+    for _ in range(45):
+        middle = (low + high) / 2
+        z = (middle[:, None] - mean) / spread
+        is_below = (share.exp() * torch.erf(z * math.sqrt(0.5))).sum(dim=1) < 0
+        low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
     return (low + high) / 2

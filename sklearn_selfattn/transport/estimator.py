@@ -454,10 +454,16 @@ class OTTabularClassifier(
         return self._features(self._encode_table(X, reset=False))
 
     def _raw_predict(self, X):
-        return self._forward_rows(
-            self._rows(X),
-            lambda rows: self.module_.log_share(rows, self.temperature_, self.decode),
-        )
+        return self._forward_rows(self._rows(X), self._log_share)
+
+    def _log_share(self, features):
+        return self.module_.log_share(features, self.temperature_, self.decode)
+
+    def _export_inputs(self, X):
+        return {"features": (self._as_numbers(self._rows(X)), 1)}
+
+    def _export_forward(self):
+        return self._log_share
 
     def _raw_transform(self, X):
         return self._forward_rows(self._rows(X), self.module_.landing)

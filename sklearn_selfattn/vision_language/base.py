@@ -473,6 +473,21 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
     def _outputs(self, X):
         return self._forward_pairs(self._encode(X, reset=False), self.module_)
 
+    def _export_inputs(self, X):
+        images, image, words = self._encode(X, reset=False)
+        found = {"pixels": (self._as_numbers(images)[image], 1)}
+        if words.shape[1]:
+            found["words"] = (words, 1)
+        return found
+
+    def _export_forward(self):
+        def outputs(pixels, words=None):
+            if words is None:
+                words = pixels.new_zeros((pixels.shape[0], 0), dtype=torch.int64)
+            return self.module_(Pairs(pixels, None, words))
+
+        return outputs
+
     def _raw_transform(self, X):
         return self._forward_pairs(self._encode(X, reset=False), self.module_.summary)
 

@@ -25,7 +25,7 @@ class Pairs(NamedTuple):
     """Pictures and sentences as tensors; a picture that several sentences speak of comes once."""
 
     pixels: Tensor  # (u, c, height, width)
-    image: Tensor  # (n,) which picture
+    image: Tensor | None  # (n,) which picture; None: each pair has its own
     words: Tensor  # (n, l) codes of words, PAD after the end
 
 
@@ -287,10 +287,12 @@ class VisualParsingNet(nn.Module):
         each other, but for [CLS], which sees all in the last layer: it reads both and asks nothing.
         """
         is_word = words != PAD  # (n, l)
-        always = is_word.new_ones(len(words), 2 + self.n_visual)
+        always = is_word.new_ones(words.shape[0], 2 + self.n_visual)
         real = torch.cat([always, is_word], dim=1)[:, None, None]  # (n, 1, 1, t)
         if self.cross:
-            bias = None if bool(is_word.all()) else _minus_infinity(~real, dtype)
+            # a graph that is exported or compiled is one for all sentences
+            is_full = not torch.compiler.is_compiling() and bool(is_word.all())
+            bias = None if is_full else _minus_infinity(~real, dtype)
             return [bias] * len(self.blocks)
         kind = torch.zeros(real.shape[-1], dtype=torch.long, device=words.device)
         kind[1 : 1 + self.n_visual], kind[2 + self.n_visual :] = 1, 2
@@ -310,7 +312,7 @@ class VisualParsingNet(nn.Module):
             tokens = torch.where(is_masked[..., None], self.masked_image, tokens)
         picture = tokens + self.types[0]
         sentence = self.word(words) + self.types[1]
-        cls, sep = (mark.expand(len(words), 1, -1) for mark in self.marks)
+        cls, sep = (mark.expand(words.shape[0], 1, -1) for mark in self.marks)
         x = torch.cat([cls, picture, sep, sentence], dim=1)
         return x, self.biases(words, x.dtype)
 
@@ -330,7 +332,8 @@ class VisualParsingNet(nn.Module):
     def sequence(self, pairs: Pairs) -> tuple[Tensor, list[Tensor | None]]:
         """Return the sequence of each pair before the first layer, and the biases."""
         tokens, _ = self.image_tokens(pairs.pixels)
-        return self.embed(tokens[pairs.image], pairs.words)
+        tokens = tokens if pairs.image is None else tokens[pairs.image]
+        return self.embed(tokens, pairs.words)
 
     def summary(self, pairs: Pairs) -> Tensor:
         """Return the first token after the last layer, ``(n, d)``."""
