@@ -319,7 +319,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         nodes = self.nodes(X) if callable(self.nodes) else self.nodes
         if nodes is None:
             model = None if self.estimator is None else self.estimator_
-            if not hasattr(model, "token_mask"):
+            if model is None or not hasattr(model, "token_mask"):
                 return np.ones(shape, dtype=bool)
             nodes = model.token_mask(X)
         return node_mask(nodes, shape)

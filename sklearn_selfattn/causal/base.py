@@ -46,7 +46,7 @@ class _AskedAlike:
         return lambda rows: value(rows if self.columns is None else self._frame(rows))
 
     def _frame(self, rows):
-        frame = pd.DataFrame(rows, columns=list(self.columns))
+        frame = pd.DataFrame(rows, columns=self.columns)
         for name, dtype in zip(frame.columns, self.dtypes, strict=bool(self.dtypes)):
             column = frame[name]
             if getattr(dtype, "kind", "") in "biu" and column.isna().any():

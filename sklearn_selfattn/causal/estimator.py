@@ -274,8 +274,8 @@ def tier_of_each(order, tiers, names):
 def _column(name, names):
     if isinstance(name, str):
         return names.index(name) if name in names else None
-    is_index = isinstance(name, Integral) and 0 <= name < len(names)
-    return int(name) if is_index else None
+    index = int(name) if isinstance(name, Integral) else -1
+    return index if 0 <= index < len(names) else None
 
 
 def _check_covariance(X):

@@ -219,7 +219,7 @@ class _GraphPlan:
     def of_size(self, size):
         """Return ``{set of columns: (sum of distances, largest, head)}``."""
         if size not in self._sets:
-            found = {}
+            found: dict[tuple[int, ...], tuple[float, float, int]] = {}
             for head, graph, paths, root, near in self.heads:
                 for nodes, total in paths.legal_sets(root, size, near):
                     columns = tuple(graph.nodes[v] for v in nodes)

@@ -1,6 +1,7 @@
 """What an explainer says of one outcome, and how candidate sets are tried on the model."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Explanation:
     'cheap [pills]'
     """
 
-    sets: list = field(default_factory=list)
+    sets: list[tuple[int, ...]] = field(default_factory=list)
     outcome_before: object = None
     outcome_after: object = None
     replacement_rank: int | None = None
@@ -49,10 +50,10 @@ class Explanation:
     head: int | None = None
     pag: object = None
     target: int | None = None
-    labels: list = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
 
     @property
-    def found(self):
+    def found(self) -> bool:
         """Whether a set was found."""
         return bool(self.sets)
 

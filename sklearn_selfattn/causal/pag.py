@@ -83,7 +83,7 @@ class PAG:
             return NotImplemented
         return self.nodes == other.nodes and np.array_equal(self.marks, other.marks)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # how Python says "not hashable"
 
     def __repr__(self):
         return f"PAG(n_nodes={len(self)}, n_edges={self.n_edges})"

@@ -90,7 +90,8 @@ def make_digit_scenes(
     rng = check_random_state(random_state)
     pictures = _pictures(digits)
     is_allowed = _allowed(combinations)
-    images, texts, answers, kinds = [], [], [], []
+    images: list[np.ndarray] = []
+    texts, answers, kinds = [], [], []
     wanted = rng.rand() < 0.5  # that the answer is yes, where it may be
     while len(images) < n_samples:
         scene = np.where(rng.rand(SIDE, SIDE) < FILLED, rng.randint(10, size=(SIDE, SIDE)), EMPTY)

@@ -111,7 +111,7 @@ def _sides(n_tokens):
     if n_tokens is None:
         return None, None
     if isinstance(n_tokens, tuple):
-        if len(n_tokens) == 2 and all(isinstance(n, Integral) and n >= 1 for n in n_tokens):
+        if len(n_tokens) == 2 and all(isinstance(n, Integral) and int(n) >= 1 for n in n_tokens):
             return n_tokens
         raise ValueError(f"n_tokens has to hold two positive integers, got {n_tokens}.")
     if n_tokens < 2:

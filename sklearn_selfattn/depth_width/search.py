@@ -3,6 +3,7 @@
 import math
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection._search import BaseSearchCV
@@ -286,7 +287,7 @@ class DepthWidthSearchCV(BaseSearchCV):
         self._metric = self.refit if isinstance(self.refit, str) else "score"
         if self.halving_factor is not None:
             self._check_halving(known)
-        self._seeds = [{}]
+        self._seeds: list[dict[str, int]] = [{}]
         if self.n_repeats > 1:
             seed = sibling(self.depth_param, "random_state")
             drawn = self._rng.randint(2**31 - 1, size=self.n_repeats).tolist()
@@ -295,7 +296,8 @@ class DepthWidthSearchCV(BaseSearchCV):
         count = LayerCounter(
             self.estimator, self.depth_param, self.width_param, X, y, self.count_params
         )
-        found, dropped = {}, []
+        found: dict[Any, Any] = {}
+        dropped = []
         for budget in budgets:
             for depth in depths:
                 shape = shape_for_budget(count, depth, budget, int(step))
@@ -324,7 +326,7 @@ class DepthWidthSearchCV(BaseSearchCV):
             )
         depths = list(self.depths)
         if not depths or not all(
-            isinstance(depth, Integral) and not isinstance(depth, bool) and depth >= 1
+            isinstance(depth, (int, np.integer)) and not isinstance(depth, bool) and depth >= 1
             for depth in depths
         ):
             raise ValueError(

@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.table import frame_library
+from ..core.columns import frame_library
 from .modules import fitted_modules
 
 RESPONSES = ("auto", "predict", "decision_function", "predict_proba", "transform")
@@ -329,10 +329,13 @@ def _given_groups(X, features_a, features_b):
         )
 
     everything = np.arange(n_features)
-    a = None if features_a is None else positions(features_a, "features_a")
-    b = None if features_b is None else positions(features_b, "features_b")
-    a = np.setdiff1d(everything, b) if a is None else a
-    b = np.setdiff1d(everything, a) if b is None else b
+    if features_a is None:
+        b = positions(features_b, "features_b")
+        a = np.setdiff1d(everything, b)
+    else:
+        a = positions(features_a, "features_a")
+        given = features_b is not None
+        b = positions(features_b, "features_b") if given else np.setdiff1d(everything, a)
     for name, group in (("features_a", a), ("features_b", b)):
         if not len(group):
             raise ValueError(f"{name} is empty: each group needs at least one feature.")

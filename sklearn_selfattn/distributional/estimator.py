@@ -238,7 +238,7 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
         self.vocabulary = vocabulary
         self.random_state = random_state
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "window": [Interval(Integral, 1, None, closed="left")],
         "decay": [StrOptions({"harmonic", "linear", "flat"}), callable],
@@ -382,7 +382,7 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
         )
         counter.pairs = [S]
         counter.token_counts = np.asarray((S + S.T).sum(axis=1)).ravel()
-        counter.document_counts = None
+        counter.document_counts = None  # type: ignore[assignment]  # known here alone
         self._decompose(counter)
         self._counter = None
         return self

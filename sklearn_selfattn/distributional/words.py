@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 
-class WordsMixin:
+class WordsMixin(BaseEstimator):
     """Methods that take words, and the way out to torch."""
 
     def most_similar(self, word, n_words=10):

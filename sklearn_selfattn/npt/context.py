@@ -1,5 +1,7 @@
 """What a fitted NPT does with its context: keep it, swap it, leave rows out, look at it."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -7,6 +9,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
+from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
 from .folds import sample_evenly
@@ -16,13 +19,15 @@ CONTEXT_ROWS = 1000  # the most that the pretrained weights are good for
 LOO_FOLDS = 10  # a new context is left out in so many parts
 
 
-class ContextMixin:
+class ContextMixin(BaseSelfAttention):
     """The context of an NPT estimator.
 
     Kept are the cells of the context rows, `_context` of shape (n_context, d), and the keys and
     values that every member computes from its rows of it, `_memories`. With more rows than
     `context_size` each member has a sample of its own.
     """
+
+    _context: np.ndarray
 
     # --- the context --------------------------------------------------------------------
 
@@ -146,6 +151,7 @@ class ContextMixin:
             raise ValueError(f"method has to be one of {accepted}, got {method!r}.")
         rng = np.random.RandomState(self._context_seed)
         new = np.flatnonzero(self._context_fold < 0)
+        parts: list[tuple[np.ndarray, int | None]]
         parts = [(np.sort(part), None) for part in np.array_split(rng.permutation(new), LOO_FOLDS)]
         for held in range(self._context_fold.max(initial=-1) + 1):
             # pretrained weights have not seen any row: all members predict
@@ -175,7 +181,7 @@ class ContextMixin:
     def _attention(self, X, between):
         """Return per block the weights (m, n, ...) of rows, and the number of columns."""
         cells = self._as_cells(self._encode_table(X, reset=False))
-        traces = [{} for _ in self.module_.blocks]
+        traces: list[dict[str, torch.Tensor]] = [{} for _ in self.module_.blocks]
         with torch.inference_mode():
             self.module_.query(self._tensor(cells)[None], self._memories, traces)
         return [trace[between].cpu().double().numpy() for trace in traces]
@@ -210,7 +216,7 @@ class ContextMixin:
             weights = [np.moveaxis(part, 0, 1) for part in weights]
             maps = [part.reshape(len(part), -1, *part.shape[-2:]) for part in weights]
             names = [*self._feature_names(), "target"]
-            axes = {"query_labels": names, "key_labels": names}
+            axes: dict[str, Any] = {"query_labels": names, "key_labels": names}
             axes |= {"query_axis": "cells", "key_axis": "cells"}
         else:
             maps = [self._over_context(part) for part in weights]

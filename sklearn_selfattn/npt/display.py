@@ -213,7 +213,7 @@ class NPTAttentionDisplay:
             self._label_by_target("x", target[order])
         else:
             across = "row number, most used first"
-            label_ticks(self.ax_, "x", order)
+            label_ticks(self.ax_, "x", order.tolist())
         if self.query_target is not None:
             self._label_by_target("y", np.asarray(self.query_target)[self.query_order_])
         else:
@@ -335,7 +335,9 @@ class NeighborsDisplay:
         n_lines = len(self.neighbors) + 1.8 * len(groups)
         self.figure_, self.ax_ = new_axes(ax, "NeighborsDisplay.plot", (6.4, 1.2 + 0.21 * n_lines))
         self.bars_ = []
-        ticks, names, top = [], [], 0.0
+        ticks: list[float] = []
+        names: list[str] = []
+        top = 0.0
         for position, (query, group) in enumerate(groups):
             group = group.sort_values("rank")
             lines = top + 1.0 + np.arange(len(group))

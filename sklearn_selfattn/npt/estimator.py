@@ -485,9 +485,9 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
             )
         cells = self._as_cells(self._encode_table(X, reset=False))
         logits = self._query(cells, self.module_.target)
-        levels = torch.as_tensor(levels, dtype=logits.dtype, device=logits.device)
+        asked = torch.as_tensor(levels, dtype=logits.dtype, device=logits.device)
         with torch.inference_mode():
-            found = self.module_.quantiles(logits, self._memories, levels)
+            found = self.module_.quantiles(logits, self._memories, asked)
         return self._decode_target(found.cpu().double().numpy())
 
     def _encode_target(self, y):

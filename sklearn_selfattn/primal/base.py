@@ -383,7 +383,7 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
 
     def _outputs(self, X):
         """Return what each member and posterior draw says: ``(n, m, draws, k)``."""
-        draws = [None]
+        draws: list[torch.Tensor | None] = [None]
         shape = self.module_.noise_shape
         if shape is not None:
             generator = torch.Generator().manual_seed(self._posterior_seed)

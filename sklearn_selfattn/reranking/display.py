@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..core.display import (
@@ -93,7 +95,8 @@ class RerankDisplay:
         RerankDisplay
             The display, drawn.
         """
-        precision, curves, n_queries = [[], []], np.zeros((2, len(RECALL_LEVELS))), 0
+        precision: list[list[Any]] = [[], []]
+        curves, n_queries = np.zeros((2, len(RECALL_LEVELS))), 0
         for before, after, n_relevant in estimator._retrieve(X, y, relevance, None, None):
             counted = n_relevant > 0
             n_queries += counted.sum()

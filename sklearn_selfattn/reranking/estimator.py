@@ -335,7 +335,8 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         self._index(X, y)
         seeds = self._draw_seeds()
 
-        own, groups = np.arange(len(X)), None
+        own: np.ndarray | None = np.arange(len(X))
+        groups = None
         vectors = self.gallery_
         if relevance is None:
             groups = np.unique(y, return_inverse=True)[1]
@@ -435,7 +436,8 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
                 )
 
             def precisions(module):
-                return precision_by_blend(*score_lists(module, *where), hits, n_relevant)
+                refined, similarity = score_lists(module, *where)
+                return precision_by_blend(refined, similarity, hits, n_relevant)
 
             def validate(module):  # the first place alone would be too noisy to choose epochs by
                 return 1.0 - precisions(module)[0].max()

@@ -97,9 +97,8 @@ class TwoStageSearch(BaseSelfAttention):
     def _scored(self, vectors, ranking, *, rerank=True, place_weight=0.0):
         """Return the items of rankings in their new order, and their scores."""
         if rerank and not math.isinf(self.blend_):
-            scores = blended(
-                *score_lists(self.module_, vectors, self.gallery_, ranking), self.blend_
-            )
+            refined, similarity = score_lists(self.module_, vectors, self.gallery_, ranking)
+            scores = blended(refined, similarity, self.blend_)
         else:
             scores = np.einsum("qd,qkd->qk", vectors, self.gallery_[ranking], dtype=np.float64)
         if place_weight:
@@ -135,18 +134,18 @@ class TwoStageSearch(BaseSelfAttention):
         vectors, own = self._queries(X)
         n_neighbors = self._check_n_neighbors(n_neighbors, own)
         length = max(n_neighbors, self.n_candidates_)
-        ranking, distances = [], []
+        rankings, distances = [], []
         for rows in query_blocks(len(vectors), len(self.gallery_)):
             found = self._search(vectors[rows], length, own=None if own is None else own[rows])
             found, scores = self._scored(vectors[rows], found, rerank=rerank)
-            ranking.append(found[:, :n_neighbors])
+            rankings.append(found[:, :n_neighbors])
             distances.append(np.maximum(1.0 - scores[:, :n_neighbors], 0.0))
-        ranking, distances = np.concatenate(ranking), np.concatenate(distances)
-        return (distances, ranking) if return_distance else ranking
+        ranking = np.concatenate(rankings)
+        return (np.concatenate(distances), ranking) if return_distance else ranking
 
     def _check_n_neighbors(self, n_neighbors, own):
         n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors
-        if not isinstance(n_neighbors, Integral) or isinstance(n_neighbors, bool):
+        if not isinstance(n_neighbors, (int, np.integer)) or isinstance(n_neighbors, bool):
             raise TypeError(f"n_neighbors has to be an integer, got {n_neighbors!r}.")
         n_others = len(self.gallery_) - (own is not None)
         if not 1 <= n_neighbors <= n_others:

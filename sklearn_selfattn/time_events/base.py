@@ -198,7 +198,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
         time = self._make_map(self._periods)
         if self._takes_events:
             coder = self._coder
-            tokens = EventTokens(
+            tokens: EventTokens | GridTokens = EventTokens(
                 coder.n_types, coder.n_numbers, coder.n_query_numbers, coder.n_scaled,
                 self.d_model_, self._make_map(self._clock_periods),
             )  # fmt: skip
@@ -267,6 +267,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             options = {"max_len": self.max_len, "device": device, "dtype": dtype}
             edges = self._coder.edges(X[train_rows], N_BINS)
             histories = Histories(X[train_rows], self._coder, shared=shared, **options)
+            batches: HistoryBatches | TensorBatches
             batches = HistoryBatches(histories, *tensors(train_rows), batch_size=self.batch_size)
             held_out = []
             if len(valid_rows):
@@ -346,9 +347,11 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
 
         with torch.inference_mode():
             for part in histories.parts():
-                found.append(
-                    in_parts(lambda rows, part=part: outputs(part[rows]), len(part), len(part))
-                )
+
+                def outputs_of(rows, part=part):
+                    return outputs(part[rows])
+
+                found.append(in_parts(outputs_of, len(part), len(part)))
         out = torch.empty_like(torch.cat(found))
         out[torch.cat(order)] = torch.cat(found)
         return out.numpy()

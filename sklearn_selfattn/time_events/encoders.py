@@ -427,7 +427,8 @@ def _phase(times, frequencies):
 
 def _distinct(words):
     """Give numbers to words that occur more than once, so that columns have names of their own."""
-    seen, names = {}, []
+    seen: dict[str, int] = {}
+    names = []
     for word in words:
         seen[word] = seen.get(word, 0) + 1
         names.append(word if seen[word] == 1 else f"{word}#{seen[word]}")

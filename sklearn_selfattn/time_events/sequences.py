@@ -134,7 +134,7 @@ class EventSequences:
             sequence, times, values = sequence[order], times[order], values[order]
             codes = None if codes is None else codes[order]
         else:
-            order = slice(None)
+            order = np.arange(len(sequence))
         offsets = np.concatenate([[0], np.cumsum(np.bincount(sequence, minlength=len(ids)))])
         names = {"id": id_col, "time": time_col, "type": type_col, "values": list(value_cols)}
         events = EventBuffer(

@@ -1,5 +1,7 @@
 """Histories and targets from an event log, so that no history knows its target."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -221,7 +223,7 @@ class _Log:
             moments = self._read(cutoffs)
             sequence = np.repeat(np.arange(len(self.begins)), len(moments))
             query = np.tile(np.sort(moments), len(self.begins))
-        side = "right" if allow_ties else "left"
+        side: Literal["left", "right"] = "right" if allow_ties else "left"
         stop = np.empty(len(sequence), dtype=np.int64)
         for row, (which, moment) in enumerate(zip(sequence, query, strict=True)):
             begin, end = self.begins[which], self.ends[which]

@@ -199,7 +199,7 @@ class OTTrainingMonitor(Callback):
             for _, callback in net.callbacks_
             if isinstance(callback, SklearnCallbacks) and callback.estimator is not None
         ]
-        kept = []
+        kept: list[torch.Tensor] = []
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
             if estimators:
                 model = copy.copy(estimators[0])

@@ -317,8 +317,8 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
 
     def _train_pairs(self, module, data, rows, seed, X, y, **options):
         device, dtype = self._resolve_device(), next(module.parameters()).dtype
-        inputs, target, weight = data
-        data = _Data(*inputs, target, weight, device=device, dtype=dtype)
+        (images, image, words), target, weight = data
+        data = _Data(images, image, words, target, weight, device=device, dtype=dtype)
         loss = weighted_row_loss(self._criterion)
 
         train_rows, valid_rows = (torch.as_tensor(part, device=device) for part in rows)
@@ -461,7 +461,10 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         """
         parameter = next(self.module_.parameters())
         nothing = np.zeros(len(inputs[1]))
-        data = _Data(*inputs, nothing, nothing, device=parameter.device, dtype=parameter.dtype)
+        images, image, words = inputs
+        data = _Data(
+            images, image, words, nothing, nothing, device=parameter.device, dtype=parameter.dtype
+        )
         rows = torch.arange(len(inputs[1]), device=parameter.device)
 
         def outputs(part):
@@ -583,7 +586,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
             There is no such layer.
         """
         inputs = self._encode(X, reset=False)
-        layers = range(self.n_layers_)
+        layers = list(range(self.n_layers_))
         if layer is not None:
             if not -len(layers) <= layer < len(layers):
                 raise ValueError(
