@@ -219,7 +219,7 @@ class TrainingHistoryDisplay:
         train_loss: Any,
         valid_loss: Any = None,
         estimator_name: str | None = None,
-    ):
+    ) -> None:
         self.epochs = epochs
         self.train_loss = train_loss
         self.valid_loss = valid_loss

@@ -90,7 +90,7 @@ class AttentionMaps:
         key_axis: str,
         sample_labels: Iterable[Any] | None = None,
         kind: str = "softmax",
-    ):
+    ) -> None:
         if kind not in _KINDS:
             raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}, got {kind!r}.")
         self.weights = [np.asarray(layer, dtype=np.float64) for layer in weights]

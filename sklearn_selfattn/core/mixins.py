@@ -11,6 +11,8 @@ from sklearn.base import (
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from .typing import Table
+
 
 class SelfAttentionClassifierMixin(ClassifierMixin):
     """Labels in, labels out, for a subclass with ``_raw_predict(X)``.
@@ -26,7 +28,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
         self.classes_, codes = np.unique(y, return_inverse=True)
         return codes
 
-    def decision_function(self, X):
+    def decision_function(self, X: Table) -> np.ndarray:
         """Return the logits.
 
         Parameters
@@ -47,7 +49,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
             return logits
         return logits[:, 1] - logits[:, 0] if logits.shape[1:] == (2,) else logits.reshape(-1)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Table) -> np.ndarray:
         """Return the probability of each class.
 
         Parameters
@@ -67,7 +69,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
             return np.stack([expit(-logits), expit(logits)], axis=1)
         return softmax(logits, axis=1)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Table) -> np.ndarray:
         """Return the logarithm of the probability of each class, exact for tiny ones.
 
         Parameters
@@ -87,7 +89,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
             return np.stack([log_expit(-logits), log_expit(logits)], axis=1)
         return log_softmax(logits, axis=1)
 
-    def predict(self, X):
+    def predict(self, X: Table) -> np.ndarray:
         """Return the most probable class of each row.
 
         Parameters
@@ -119,7 +121,7 @@ class SelfAttentionRegressorMixin(RegressorMixin):
         self.target_mean_, self.target_scale_ = float(mean[0]), float(scale[0])
         return (y - self.target_mean_) / self.target_scale_
 
-    def predict(self, X):
+    def predict(self, X: Table) -> np.ndarray:
         """Predict the target of each row.
 
         Parameters
@@ -139,7 +141,7 @@ class SelfAttentionRegressorMixin(RegressorMixin):
 class SelfAttentionTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Rows in, vectors out, for a subclass with ``_raw_transform(X)`` and `_n_features_out`."""
 
-    def transform(self, X):
+    def transform(self, X: Table) -> np.ndarray:
         """Return the vector of each row.
 
         Parameters

@@ -2,10 +2,13 @@
 
 import math
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from scipy.special import betaln, gammaln, logsumexp
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
+
+from ..core.typing import validate_params
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _SUMMED = 5000  # sums of more terms are bounded by a closed form
@@ -21,7 +24,9 @@ _LARGEST_EXPONENT = 600  # 3 to a higher power is beyond a float
     },
     prefer_skip_nested_validation=True,
 )
-def separation_rank_bounds(depth, width, n_heads=1, n_tokens=None):
+def separation_rank_bounds(
+    depth: int, width: int, n_heads: int = 1, n_tokens: int | tuple[int, int] | None = None
+) -> dict[str, Any]:
     r"""Bound how strongly a self-attention network can tie two halves of its input together.
 
     The separation rank of a function of two groups of inputs is the least number of products

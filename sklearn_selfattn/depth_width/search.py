@@ -2,15 +2,18 @@
 
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import _yields_constant_splits
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..core.typing import Table
 from .choosing import choose, curves_of
 from .counting import LayerCounter, shape_for_budget, sibling
 from .crossings import find_crossings, fit_law
@@ -176,29 +179,29 @@ class DepthWidthSearchCV(BaseSearchCV):
 
     def __init__(
         self,
-        estimator,
-        n_params=(10_000, 30_000, 100_000),
+        estimator: Any,
+        n_params: ArrayLike | float = (10_000, 30_000, 100_000),
         *,
-        depths=(1, 2, 3, 4, 6),
-        depth_param="n_layers",
-        width_param="d_model",
-        width_multiple="n_heads",
-        tolerance=0.1,
-        count_params=None,
-        n_repeats=1,
-        select="1se",
-        halving_factor=None,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        error_score=np.nan,
-        return_train_score=False,
-        n_bootstrap=200,
-        random_state=None,
-    ):
+        depths: Sequence[int] = (1, 2, 3, 4, 6),
+        depth_param: str = "n_layers",
+        width_param: str = "d_model",
+        width_multiple: str | int = "n_heads",
+        tolerance: float = 0.1,
+        count_params: Callable[..., Any] | None = None,
+        n_repeats: int = 1,
+        select: Literal["1se", "best", "cheapest"] = "1se",
+        halving_factor: int | None = None,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable[..., Any] = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: Literal["raise"] | float = np.nan,
+        return_train_score: bool = False,
+        n_bootstrap: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             estimator,
             scoring=scoring,
@@ -223,7 +226,7 @@ class DepthWidthSearchCV(BaseSearchCV):
         self.n_bootstrap = n_bootstrap
         self.random_state = random_state
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Table, y: ArrayLike | None = None, **params: Any) -> Self:
         """Search, and fit the selected shape on all rows.
 
         Parameters
@@ -381,7 +384,7 @@ class DepthWidthSearchCV(BaseSearchCV):
                 here = np.flatnonzero(results["iter"] == iteration)
                 score = results[f"mean_test_{self._metric}"][here]
                 order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
-                keep = math.ceil(len(shapes) / self.halving_factor)
+                keep = math.ceil(len(shapes) / (self.halving_factor or 1))
                 shapes = [shapes[i] for i in sorted(order[:keep])]
             round_ctx.call_on_fit_task_end(estimator=self)
         search_ctx.call_on_fit_task_end(estimator=self)

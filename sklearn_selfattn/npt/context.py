@@ -1,10 +1,11 @@
 """What a fitted NPT does with its context: keep it, swap it, leave rows out, look at it."""
 
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
@@ -12,6 +13,7 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
+from ..core.typing import Frame, Table
 from .folds import sample_evenly
 
 NUMBERS_AT_ONCE = 2**20  # held in memory while predicting, in the largest array
@@ -31,7 +33,7 @@ class ContextMixin(BaseSelfAttention):
 
     # --- the context --------------------------------------------------------------------
 
-    def set_context(self, X, y, *, append=False):
+    def set_context(self, X: Table, y: ArrayLike, *, append: bool = False) -> Self:
         """Replace or extend the rows that predictions look at, without training.
 
         Use it when new labelled rows arrive, to move the model to another population, or to ask
@@ -101,7 +103,7 @@ class ContextMixin(BaseSelfAttention):
         return self.context_size if self.weights_ is None else min(self.context_size, CONTEXT_ROWS)
 
     @property
-    def context_target_(self):
+    def context_target_(self) -> np.ndarray:
         """Labels or values of the context rows, ndarray of shape (n_context,)."""
         check_is_fitted(self)
         return self._decode_target(self._context[:, -1])
@@ -120,7 +122,7 @@ class ContextMixin(BaseSelfAttention):
 
     # --- honest predictions for rows of the context ------------------------------------
 
-    def predict_loo(self, method="predict"):
+    def predict_loo(self, method: Literal["predict", "predict_proba"] = "predict") -> np.ndarray:
         """Predict each context row from the others.
 
         `predict` on a row of the context sees its label. Here a row is left out, and predicted by
@@ -186,7 +188,9 @@ class ContextMixin(BaseSelfAttention):
             self.module_.query(self._tensor(cells)[None], self._memories, traces)
         return [trace[between].cpu().double().numpy() for trace in traces]
 
-    def attention_weights(self, X, layer=None, *, between="cells"):
+    def attention_weights(
+        self, X: Table, layer: int | None = None, *, between: Literal["cells", "rows"] = "cells"
+    ) -> AttentionMaps:
         """Return the attention weights with which rows are predicted.
 
         Parameters
@@ -247,7 +251,7 @@ class ContextMixin(BaseSelfAttention):
         names = getattr(self, "feature_names_in_", None)
         return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
 
-    def neighbors(self, X, n_neighbors=10):
+    def neighbors(self, X: Table, n_neighbors: int = 10) -> pd.DataFrame:
         """Tell which context rows each prediction used, and how much.
 
         Parameters
@@ -283,7 +287,14 @@ class ContextMixin(BaseSelfAttention):
             }
         )
 
-    def context_reliance(self, X, y, *, n_repeats=5, random_state=None):
+    def context_reliance(
+        self,
+        X: Table,
+        y: ArrayLike,
+        *,
+        n_repeats: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Bunch:
         """Measure how much worse predictions are when the context makes no sense.
 
         Each column of the context, its target included, is shuffled on its own, so that its rows
@@ -332,7 +343,7 @@ class ContextMixin(BaseSelfAttention):
             reliance=truth - np.mean(corrupted),
         )
 
-    def impute(self, X):
+    def impute(self, X: Table) -> np.ndarray | Frame:
         """Fill missing cells with what the net expects there.
 
         A net that was trained on this table has learnt to reconstruct hidden cells from the

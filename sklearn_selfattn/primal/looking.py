@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
+from ..core.typing import Table
 
 MAX_MAP_STEPS = 1024  # a kernel or softmax matrix of more tokens is not shown
 
@@ -13,7 +14,7 @@ MAX_MAP_STEPS = 1024  # a kernel or softmax matrix of more tokens is not shown
 class LookingMixin(BaseSelfAttention):
     """Attention of a fitted estimator, for one with `_inputs`, `_forward_rows` and `module_`."""
 
-    def attention_weights(self, X, layer=None):
+    def attention_weights(self, X: Table, layer: int | None = None) -> AttentionMaps:
         r"""Return which tokens look at which, layer by layer.
 
         A primal layer has no softmax: what is returned is the kernel that it stands for,

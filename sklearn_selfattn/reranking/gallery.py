@@ -2,9 +2,11 @@
 
 import math
 from numbers import Integral, Real
+from typing import Literal, Self, overload
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_scalar
@@ -13,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
+from ..core.typing import Table
 from .lists import affinity_chunks, blended, score_lists
 from .metrics import as_pairs, parse_metric, relevance_hits, retrieval_metric
 from .search import DIGITS, check_ranking, nearest, query_blocks, unit_rows
@@ -52,7 +55,7 @@ class TwoStageSearch(BaseSelfAttention):
         if y is not None:
             self.classes_ = np.unique(y)
 
-    def set_gallery(self, X, y=None):
+    def set_gallery(self, X: Table, y: ArrayLike | None = None) -> Self:
         """Search in another gallery from now on, without training.
 
         Parameters
@@ -110,7 +113,32 @@ class TwoStageSearch(BaseSelfAttention):
         order = np.argsort(-scores, axis=1, kind="stable")
         return np.take_along_axis(ranking, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
-    def kneighbors(self, X=None, n_neighbors=None, return_distance=True, *, rerank=True):
+    @overload
+    def kneighbors(
+        self,
+        X: Table | None = ...,
+        n_neighbors: int | None = ...,
+        return_distance: Literal[True] = ...,
+        *,
+        rerank: bool = ...,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def kneighbors(
+        self,
+        X: Table | None = ...,
+        n_neighbors: int | None = ...,
+        *,
+        return_distance: Literal[False],
+        rerank: bool = ...,
+    ) -> np.ndarray: ...
+    def kneighbors(
+        self,
+        X: Table | None = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+        *,
+        rerank: bool = True,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Find the nearest rows of the gallery, re-ranked.
 
         Parameters
@@ -160,7 +188,12 @@ class TwoStageSearch(BaseSelfAttention):
             )
         return n_neighbors
 
-    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
+    def kneighbors_graph(
+        self,
+        X: Table | None = None,
+        n_neighbors: int | None = None,
+        mode: Literal["connectivity", "distance"] = "connectivity",
+    ) -> sparse.csr_matrix:
         """Return the graph of re-ranked neighbours.
 
         Parameters
@@ -185,7 +218,14 @@ class TwoStageSearch(BaseSelfAttention):
         shape = (len(ranking), len(self.gallery_))
         return sparse.csr_matrix((values, ranking.ravel(), indptr), shape=shape)
 
-    def rerank(self, X, ranking, *, n_candidates=None, place_weight=0.0):
+    def rerank(
+        self,
+        X: Table,
+        ranking: ArrayLike,
+        *,
+        n_candidates: int | None = None,
+        place_weight: float = 0.0,
+    ) -> np.ndarray:
         """Re-rank lists of any first stage.
 
         Parameters
@@ -228,7 +268,7 @@ class TwoStageSearch(BaseSelfAttention):
             parts = [look(affinity).to("cpu", torch.float64) for affinity in chunks]
         return torch.cat(parts).numpy()
 
-    def affinity(self, X, ranking=None):
+    def affinity(self, X: Table, ranking: ArrayLike | None = None) -> np.ndarray:
         """Return what the net sees: similarities of items to anchors.
 
         Parameters
@@ -245,7 +285,7 @@ class TwoStageSearch(BaseSelfAttention):
         """
         return self._each_list(X, ranking, lambda affinity: affinity)
 
-    def refine(self, X, ranking=None):
+    def refine(self, X: Table, ranking: ArrayLike | None = None) -> np.ndarray:
         """Return the refined features of the query and the items of its list.
 
         They belong to this list: the same row has other features in another one.
@@ -264,7 +304,9 @@ class TwoStageSearch(BaseSelfAttention):
         """
         return self._each_list(X, ranking, lambda affinity: self.module_(affinity))
 
-    def attention_weights(self, X, layer=None, *, ranking=None):
+    def attention_weights(
+        self, X: Table, layer: int | None = None, *, ranking: ArrayLike | None = None
+    ) -> AttentionMaps:
         """Return how much the items of a list look at each other.
 
         Parameters
@@ -331,8 +373,15 @@ class TwoStageSearch(BaseSelfAttention):
         return np.asarray(y), self.gallery_y_
 
     def retrieval_score(
-        self, X=None, y=None, metric="map", *, relevance=None, junk=None, rerank=True
-    ):
+        self,
+        X: Table | None = None,
+        y: ArrayLike | None = None,
+        metric: str = "map",
+        *,
+        relevance: sparse.sparray | sparse.spmatrix | ArrayLike | None = None,
+        junk: sparse.sparray | sparse.spmatrix | ArrayLike | None = None,
+        rerank: bool = True,
+    ) -> float:
         """Measure retrieval, averaged over queries.
 
         Parameters

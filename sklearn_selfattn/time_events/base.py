@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
@@ -14,6 +15,7 @@ from ..core.base import PREDICT_ROWS, BaseSelfAttention, SelfAttentionTransforme
 from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
 from ..core.training import RepeatedBatches, TensorBatches, one_cycle, weighted_row_loss
+from ..core.typing import Table
 from .histories import EventCoder, Histories, HistoryBatches
 from .module import N_BINS, WAVES, EventTokens, GridTokens, TimeEventNet
 from .sequences import EventSequences
@@ -362,7 +364,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
     def _raw_transform(self, X):
         return self._forward(X, self.module_.embed)
 
-    def attention_weights(self, X, layer=None):
+    def attention_weights(self, X: Table, layer: int | None = None) -> AttentionMaps:
         """Return where the net looked.
 
         Parameters
@@ -421,7 +423,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             key_axis="event" if self._takes_events else "column",
         )
 
-    def time_kernel(self, lags):
+    def time_kernel(self, lags: ArrayLike) -> np.ndarray:
         r"""Return the learnt time kernel :math:`\psi` at some lags.
 
         Parameters

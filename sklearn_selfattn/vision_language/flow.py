@@ -124,10 +124,10 @@ def inter_modality_flow(
             f"({maps.key_axis}) with other labels."
         )
     members = _memberships(maps, first, second, mask)  # (n, 2, t)
-    if method == "norm":
+    if norms is not None and method == "norm":
         layers = [layer.mean(axis=1) for layer in norms]
     else:
-        layers = [layer.mean(axis=1) for layer in maps]  # (n, t, t)
+        layers = [layer.mean(axis=1) for layer in maps.weights]  # (n, t, t)
     if method == "rollout":
         layers = _rolled_out(layers)
     # (n, looking group, looked-at group)

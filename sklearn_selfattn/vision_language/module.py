@@ -148,7 +148,8 @@ class ImageTokens(nn.Module):
         """Return the four neighbours that become one token, ``(..., 4 m, d) -> (..., m, 4, d)``."""
         rows, columns = self.grid
         x = x.unflatten(-2, (rows, 2, columns, 2)).transpose(-4, -3)
-        return x.flatten(-3, -2).flatten(-4, -3)
+        quarters: Tensor = x.flatten(-3, -2).flatten(-4, -3)
+        return quarters
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the tokens, and what the last layer's input was (None without attention)."""
