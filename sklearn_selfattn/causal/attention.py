@@ -1,5 +1,7 @@
 """Causal graphs of tokens, read off attention as a structural equation model."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real

@@ -1,5 +1,7 @@
 """What all explainers share: a model, tokens that can be taken out, and the question again."""
 
+from __future__ import annotations
+
 from numbers import Integral
 from typing import Any, Self
 

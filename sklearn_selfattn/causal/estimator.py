@@ -1,5 +1,7 @@
 """Partial ancestral graphs from tables, as a scikit-learn estimator."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Literal, Self

@@ -1,5 +1,7 @@
 """Explanations of outcomes by smallest sets of tokens, ordered by a causal graph of attention."""
 
+from __future__ import annotations
+
 from itertools import combinations
 from typing import Any, Literal
 

@@ -1,5 +1,8 @@
 """Attention of a Hugging Face model, by the protocol of this library."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -7,7 +10,6 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ..core.maps import AttentionMaps
-from ..core.typing import Table
 
 
 class HFAttention(BaseEstimator):
@@ -56,7 +58,7 @@ class HFAttention(BaseEstimator):
         """Number of heads of a layer."""
         return self.model.config.num_attention_heads
 
-    def fit(self, X: Table | None = None, y: object = None) -> Self:
+    def fit(self, X: object = None, y: object = None) -> Self:
         """Do nothing: the model is trained.
 
         Parameters
@@ -76,7 +78,7 @@ class HFAttention(BaseEstimator):
             X = self.tokenizer(list(X), padding=True, truncation=True, return_tensors="pt")
         return {name: torch.as_tensor(value) for name, value in dict(X).items()}
 
-    def token_mask(self, X: Table) -> np.ndarray:
+    def token_mask(self, X: Sequence[str] | Mapping[str, Any]) -> np.ndarray:
         """Tell which tokens are no padding.
 
         Parameters
@@ -93,7 +95,9 @@ class HFAttention(BaseEstimator):
         mask = encoded.get("attention_mask", torch.ones_like(encoded["input_ids"]))
         return mask.numpy().astype(bool)
 
-    def attention_weights(self, X: Table, layer: int | None = None) -> AttentionMaps:
+    def attention_weights(
+        self, X: Sequence[str] | Mapping[str, Any], layer: int | None = None
+    ) -> AttentionMaps:
         """Return the attention of all layers or of one.
 
         Parameters

@@ -1,5 +1,7 @@
 """Explainers without a causal graph, by the same interface: what a graph has to be better than."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any, Literal

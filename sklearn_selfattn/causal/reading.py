@@ -1,5 +1,7 @@
 """What attention is taken to say before a graph is sought in it."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """What all estimators share: parameters, checks, training, prediction, persistence."""
 
+from __future__ import annotations
+
 import functools
 import warnings
 from numbers import Integral, Real

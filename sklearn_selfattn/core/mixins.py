@@ -1,5 +1,7 @@
 """What classifiers, regressors and transformers do with the outputs of their module."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import (

@@ -3,6 +3,8 @@
 The room depth_width makes it public; here it is for ``n_layers="auto"`` of every estimator.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ scikit-learn and skorch ship no types. What is theirs is told here once, so that
 checker sees what a method takes and returns.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 

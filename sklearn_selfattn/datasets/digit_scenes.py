@@ -1,5 +1,7 @@
 """Pictures of handwritten digits in a grid, and questions that only looking can answer."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Literal, TypeAlias, overload

@@ -1,5 +1,7 @@
 """Bounds on the separation rank of self-attention networks, in logarithms or as exact integers."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral
 from typing import Any

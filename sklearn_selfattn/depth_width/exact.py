@@ -1,5 +1,7 @@
 """The separation rank of linear-attention networks, computed exactly in a finite field."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral
 from typing import Literal

@@ -1,5 +1,7 @@
 """DepthWidthSearchCV: spend a parameter budget between depth and width, by cross-validation."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Callable, Sequence

@@ -1,5 +1,7 @@
 """How strongly any fitted model ties two groups of features together."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
 from numbers import Integral, Real

@@ -1,5 +1,7 @@
 """What the columns of a table have to say about depth and width."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 from typing import Any, Literal
 

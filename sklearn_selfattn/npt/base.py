@@ -1,5 +1,7 @@
 """How NPT is fitted: cells, folds, masked training, validation; and what it then predicts."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from numbers import Integral, Real

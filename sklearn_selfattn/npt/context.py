@@ -1,5 +1,7 @@
 """What a fitted NPT does with its context: keep it, swap it, leave rows out, look at it."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """NPTClassifier and NPTRegressor: fit on a table, predict with the whole table in view."""
 
+from __future__ import annotations
+
 import math
 from typing import Self
 

@@ -1,5 +1,7 @@
 """Parameter sets that stand for a publication."""
 
+from __future__ import annotations
+
 from typing import Any
 
 SMALL_TABLE_ROWS = 1000  # the paper's NPT-Small was used below

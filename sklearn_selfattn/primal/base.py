@@ -1,5 +1,7 @@
 """How primal attention is fitted: tables and series into tensors, training, prediction."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from numbers import Integral, Real

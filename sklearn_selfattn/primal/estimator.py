@@ -1,5 +1,7 @@
 """PrimalAttentionClassifier and PrimalAttentionRegressor."""
 
+from __future__ import annotations
+
 import math
 from collections import namedtuple
 from typing import Self

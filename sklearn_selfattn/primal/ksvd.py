@@ -1,5 +1,7 @@
 """AsymmetricKSVD: the singular vectors of an asymmetric kernel, without training."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Literal, Self

@@ -1,5 +1,7 @@
 """What a fitted net looked at: the attention protocol, and what the lens reads."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted

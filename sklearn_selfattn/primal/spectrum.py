@@ -1,5 +1,7 @@
 """The lens: how many directions an attention matrix has, and whether projections found them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

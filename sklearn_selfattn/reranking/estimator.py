@@ -1,5 +1,7 @@
 """AttentionReranker: a second look at the nearest neighbours, learnt from ranked lists."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Callable, Sequence

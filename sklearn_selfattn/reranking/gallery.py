@@ -1,5 +1,7 @@
 """A gallery that is searched in two stages, and what can be asked about the second."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral, Real
 from typing import Literal, Self, overload

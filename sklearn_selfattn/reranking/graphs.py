@@ -1,5 +1,7 @@
 """Re-ranking on the graph of neighbours: k-reciprocal encoding and diffusion, kept sparse."""
 
+from __future__ import annotations
+
 from numbers import Real
 
 import numpy as np

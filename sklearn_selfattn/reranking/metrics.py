@@ -1,5 +1,7 @@
 """How good rankings are: average precision and its companions, each with one stated definition."""
 
+from __future__ import annotations
+
 import re
 from typing import Literal, overload
 

@@ -5,6 +5,8 @@ given ranking in a new order. Whether items are reordered among the first hundre
 gallery is said by the length of the ranking.
 """
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import numpy as np

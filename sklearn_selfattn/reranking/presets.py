@@ -1,5 +1,7 @@
 """Parameter sets that stand for a publication."""
 
+from __future__ import annotations
+
 from typing import Any
 
 

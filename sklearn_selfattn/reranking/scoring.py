@@ -1,5 +1,7 @@
 """Retrieval scores where scikit-learn wants a scorer."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable
 from typing import Literal

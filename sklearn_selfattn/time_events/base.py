@@ -1,5 +1,7 @@
 """What both estimators of this room share: histories in, a trained net, what it looked at."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral
 

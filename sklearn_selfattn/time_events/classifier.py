@@ -1,5 +1,7 @@
 """TimeEventClassifier: which event is next, and what becomes of a history."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Functional time encoders: moments become vectors, and products tell how far apart they are."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 from typing import Any, Literal
 

@@ -1,5 +1,7 @@
 """What all time encoders share: columns of times in, columns of features out."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np

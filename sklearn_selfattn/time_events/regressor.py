@@ -1,5 +1,7 @@
 """TimeEventRegressor: when the next event comes, and other numbers after a history."""
 
+from __future__ import annotations
+
 from typing import Any, Literal, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """EventSequences: many histories of events of different lengths, as one thing that can be split."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -8,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..core.typing import Frame, Table
+from ..core.typing import Frame
 from .buffer import EventBuffer, factorize, named, no_names
 from .times import read_times
 from .wide import read_wide
@@ -244,7 +246,9 @@ class EventSequences:
         return made
 
     @classmethod
-    def from_wide(cls, X: Table, *, unit: Literal["s", "min", "h", "D"] | None = None) -> Self:
+    def from_wide(
+        cls, X: pd.DataFrame, *, unit: Literal["s", "min", "h", "D"] | None = None
+    ) -> Self:
         """Make sequences from a table with a row for each history, as `to_wide` writes it.
 
         Parameters

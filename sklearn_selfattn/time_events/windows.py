@@ -1,5 +1,7 @@
 """Histories and targets from an event log, so that no history knows its target."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal
 

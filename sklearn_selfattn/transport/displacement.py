@@ -1,5 +1,7 @@
 """How near to optimal transport a displacement of points is, and how straight a path."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

@@ -1,5 +1,7 @@
 """OTTabularClassifier: classes are transported onto Gaussians, a net generalises the map."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, Self

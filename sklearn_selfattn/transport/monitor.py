@@ -1,5 +1,7 @@
 """Follow a layer through training, as transport of the points that it holds."""
 
+from __future__ import annotations
+
 import copy
 from contextlib import contextmanager
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """How visual parsing is fitted: pairs into tensors, pretraining, training, prediction."""
 
+from __future__ import annotations
+
 import copy
 import math
 import warnings

@@ -1,5 +1,7 @@
 """The scikit-learn face of visual parsing: a classifier and a regressor of pictures with text."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 

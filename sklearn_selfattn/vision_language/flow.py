@@ -1,5 +1,7 @@
 """How much attention passes between two groups of tokens: pictures and words, or any others."""
 
+from __future__ import annotations
+
 import copy
 from typing import Any, NamedTuple
 
