@@ -54,6 +54,8 @@ def imports_of(path):
                 yield module, function
                 yield from ((f"{module}.{alias.name}", function) for alias in child.names)
             inside = child.name if isinstance(child, ast.FunctionDef) else function
+            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                inside = "TYPE_CHECKING"  # for type checkers, never run
             yield from walk(child, inside)
 
     yield from walk(ast.parse(path.read_text()), None)

@@ -1,6 +1,7 @@
 """The package as a whole: what importing it costs, what it exports, what it asks for."""
 
 import ast
+import importlib
 import importlib.metadata
 import re
 import subprocess
@@ -14,6 +15,11 @@ from packaging.requirements import Requirement
 import sklearn_selfattn
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = sorted(
+    f".{path.parent.name}"
+    for path in (ROOT / "sklearn_selfattn").glob("*/__init__.py")
+    if path.parent.name != "core"
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = [
     Requirement(line)
@@ -54,16 +60,18 @@ def test_unknown_name_is_an_attribute_error():
         _ = sklearn_selfattn.NPTClasifier
 
 
-def test_type_checkers_see_the_names_that_users_get():
-    tree = ast.parse(Path(sklearn_selfattn.__file__).read_text())
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_type_checkers_see_the_names_that_users_get(room):
+    package = importlib.import_module(f"sklearn_selfattn{room}")
+    tree = ast.parse(Path(package.__file__).read_text())
     seen = {
-        name.name: node.module
+        name.name: "." * (node.level - 1) + node.module
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.level == 1
+        if isinstance(node, ast.ImportFrom)
         for name in node.names
         if name.asname  # "X as X" is how a stub says that X is public
     }
-    assert seen == sklearn_selfattn._HOMES
+    assert seen == package._HOMES
 
 
 def test_version_is_told_once():

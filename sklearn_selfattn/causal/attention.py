@@ -1,17 +1,23 @@
 """Causal graphs of tokens, read off attention as a structural equation model."""
 
+from __future__ import annotations
+
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from ..core.base import guarded_fit
+from ..core.maps import AttentionMaps
+from ..core.typing import Table
 from .independence import PartialCorrelationTest, correlation_from_covariance
 from .learning import METHODS, learn_marks
 from .pag import PAG
@@ -140,22 +146,22 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        attention="auto",
-        layer=-1,
-        heads="all",
-        n_samples="head_dim",
-        alpha=0.01,
-        nodes=None,
-        max_nodes=50,
-        target=-1,
-        method="icd",
-        order=None,
-        max_cond_size=None,
-        check_rows=True,
-        n_jobs=None,
-    ):
+        attention: Literal["auto"] | Callable[..., Any] = "auto",
+        layer: int = -1,
+        heads: Literal["all", "mean"] | int | ArrayLike = "all",
+        n_samples: Literal["head_dim", "hidden_size"] | float = "head_dim",
+        alpha: float = 0.01,
+        nodes: ArrayLike | Callable[..., Any] | None = None,
+        max_nodes: int = 50,
+        target: int = -1,
+        method: Literal["icd", "fci", "pc"] = "icd",
+        order: Literal["sequence"] | None = None,
+        max_cond_size: int | None = None,
+        check_rows: bool = True,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.attention = attention
         self.layer = layer
@@ -172,7 +178,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         self.n_jobs = n_jobs
 
     @guarded_fit
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X: Table, y: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Fit a clone of the model; without a model nothing is learnt.
 
         Parameters
@@ -200,7 +206,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         self._n_heads_read = self._layer_weights(self._maps(X)).shape[1]
         return self
 
-    def discover(self, X):
+    def discover(self, X: Table) -> list[list[PAG]]:
         """Find the graphs.
 
         Parameters
@@ -226,7 +232,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         maps = self._maps(X)
         return self._graphs(maps, self._node_mask(X, maps))
 
-    def attention_weights(self, X, layer=None):
+    def attention_weights(self, X: Table, layer: int | None = None) -> AttentionMaps:
         """Return the attention that graphs are read off.
 
         Parameters
@@ -246,7 +252,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         maps = self._maps(X)
         return maps if layer is None else maps._with_weights([maps[layer]], maps.kind)
 
-    def transform(self, X):
+    def transform(self, X: Table) -> np.ndarray:
         """Turn graphs into numbers: for each head and pair of tokens, whether there is an edge.
 
         Parameters
@@ -276,7 +282,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         ]
         return np.array(rows).reshape(len(rows), -1)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Name the columns of `transform`.
 
         Parameters
@@ -319,7 +325,7 @@ class AttentionCausalDiscovery(TransformerMixin, MetaEstimatorMixin, BaseEstimat
         nodes = self.nodes(X) if callable(self.nodes) else self.nodes
         if nodes is None:
             model = None if self.estimator is None else self.estimator_
-            if not hasattr(model, "token_mask"):
+            if model is None or not hasattr(model, "token_mask"):
                 return np.ones(shape, dtype=bool)
             nodes = model.token_mask(X)
         return node_mask(nodes, shape)

@@ -1,16 +1,20 @@
 """What all explainers share: a model, tokens that can be taken out, and the question again."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..core.base import guarded_fit
+from ..core.typing import Table, available_if
 from .attention import AttentionCausalDiscovery
 from .explanation import Explanation, Searches
 
@@ -46,7 +50,7 @@ class _AskedAlike:
         return lambda rows: value(rows if self.columns is None else self._frame(rows))
 
     def _frame(self, rows):
-        frame = pd.DataFrame(rows, columns=list(self.columns))
+        frame = pd.DataFrame(rows, columns=self.columns)
         for name, dtype in zip(frame.columns, self.dtypes, strict=bool(self.dtypes)):
             column = frame[name]
             if getattr(dtype, "kind", "") in "biu" and column.isna().any():
@@ -76,7 +80,7 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
     }
 
     @guarded_fit
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X: Table, y: ArrayLike | None = None, **fit_params: Any) -> Self:
         """Fit a clone of the model.
 
         Parameters
@@ -100,12 +104,12 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         return self
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """Labels of the model."""
         check_is_fitted(self)
         return self.estimator_.classes_
 
-    def explain(self, X, *, removable=None):
+    def explain(self, X: Table, *, removable: ArrayLike | None = None) -> list[Explanation]:
         """Explain what the model predicts for each row.
 
         Parameters
@@ -265,7 +269,7 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
     # --- the model's own face -------------------------------------------------------------
 
     @available_if(_inner_has("predict"))
-    def predict(self, X):
+    def predict(self, X: Table) -> np.ndarray:
         """Predict with the model.
 
         Parameters
@@ -282,7 +286,7 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict(X)
 
     @available_if(_inner_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Table) -> np.ndarray:
         """Return the model's probabilities.
 
         Parameters
@@ -299,7 +303,7 @@ class BaseSetExplainer(MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
     @available_if(_inner_has("score"))
-    def score(self, X, y):
+    def score(self, X: Table, y: ArrayLike) -> float:
         """Return the model's score.
 
         Parameters

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,8 +19,13 @@ from ..core.display import (
     label_ticks,
     new_axes,
 )
+from ..core.typing import Axes, Table
 from .pag import ARROW, CIRCLE
 from .paths import SeparationPaths
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+    from .pag import PAG
 
 _LETTER, _LINE = 0.023, 0.075  # half a letter's width and a line's height, in radii of the picture
 
@@ -57,13 +65,22 @@ class PAGDisplay:
     2
     """
 
-    def __init__(self, pag, *, target=None, labels=None):
+    def __init__(
+        self, pag: PAG, *, target: object = None, labels: Sequence[Any] | None = None
+    ) -> None:
         self.pag = pag
         self.target = target
         self.labels = labels
 
     @classmethod
-    def from_estimator(cls, estimator, *, target=None, labels=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        target: object = None,
+        labels: Sequence[Any] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the graph of a fitted estimator.
 
         Parameters
@@ -104,7 +121,7 @@ class PAGDisplay:
         radius = 0.6 + 0.4 * (ring - 1) / max(ring[others].max() - 1, 1)
         return positions * radius[:, None]
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw nodes, edges and marks.
 
         Parameters
@@ -209,13 +226,23 @@ class ExplanationDisplay:
     (2, 3)
     """
 
-    def __init__(self, explanation, *, tokens=None, max_sets=8):
+    def __init__(
+        self, explanation: Explanation, *, tokens: Sequence[Any] | None = None, max_sets: int = 8
+    ) -> None:
         self.explanation = explanation
         self.tokens = tokens
         self.max_sets = max_sets
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, tokens=None, max_sets=8, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Table,
+        *,
+        tokens: Sequence[Any] | None = None,
+        max_sets: int = 8,
+        ax: Axes | None = None,
+    ) -> Self:
         """Explain the first row of X and draw it.
 
         Parameters
@@ -239,7 +266,7 @@ class ExplanationDisplay:
         first = X.iloc[:1] if hasattr(X, "iloc") else np.asarray(X)[:1]
         return cls(estimator.explain(first)[0], tokens=tokens, max_sets=max_sets).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the sets.
 
         Parameters

@@ -1,13 +1,19 @@
 """Partial ancestral graphs from tables, as a scikit-learn estimator."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core.base import guarded_fit
+from ..core.typing import Table
 from .independence import FunctionTest, PartialCorrelationTest, correlation_from_covariance
 from .learning import METHODS, learn_marks
 from .pag import PAG
@@ -135,19 +141,19 @@ class PAGDiscovery(BaseEstimator):
 
     def __init__(
         self,
-        method="icd",
+        method: Literal["icd", "fci", "pc"] = "icd",
         *,
-        alpha=0.01,
-        max_cond_size=None,
-        covariance="empirical",
-        n_samples=None,
-        order=None,
-        tiers=None,
-        selection_bias=False,
-        stable=True,
-        shrinkage=0.0,
-        ci_test="fisherz",
-    ):
+        alpha: float = 0.01,
+        max_cond_size: int | None = None,
+        covariance: Literal["empirical", "precomputed"] = "empirical",
+        n_samples: float | None = None,
+        order: ArrayLike | None = None,
+        tiers: list[Any] | tuple[Any, ...] | None = None,
+        selection_bias: bool = False,
+        stable: bool = True,
+        shrinkage: float = 0.0,
+        ci_test: Literal["fisherz"] | Callable[..., Any] = "fisherz",
+    ) -> None:
         self.method = method
         self.alpha = alpha
         self.max_cond_size = max_cond_size
@@ -161,7 +167,7 @@ class PAGDiscovery(BaseEstimator):
         self.ci_test = ci_test
 
     @guarded_fit
-    def fit(self, X, y=None):
+    def fit(self, X: Table, y: object = None) -> Self:
         """Learn the graph.
 
         Parameters
@@ -208,7 +214,7 @@ class PAGDiscovery(BaseEstimator):
         return self
 
     @property
-    def sepsets_(self):
+    def sepsets_(self) -> dict[tuple[Any, Any], tuple[Any, ...]]:
         """For each pair without an edge the columns that separated it."""
         check_is_fitted(self)
         return self.pag_.sepsets
@@ -274,8 +280,8 @@ def tier_of_each(order, tiers, names):
 def _column(name, names):
     if isinstance(name, str):
         return names.index(name) if name in names else None
-    is_index = isinstance(name, Integral) and 0 <= name < len(names)
-    return int(name) if is_index else None
+    index = int(name) if isinstance(name, Integral) else -1
+    return index if 0 <= index < len(names) else None
 
 
 def _check_covariance(X):

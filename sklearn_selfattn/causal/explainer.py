@@ -1,13 +1,18 @@
 """Explanations of outcomes by smallest sets of tokens, ordered by a causal graph of attention."""
 
+from __future__ import annotations
+
 from itertools import combinations
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ..core.typing import Table
 from .attention import AttentionCausalDiscovery
 from .base import BaseSetExplainer, _AskedAlike
+from .pag import PAG
 from .paths import SeparationPaths
 
 
@@ -129,19 +134,19 @@ class CLEANNExplainer(BaseSetExplainer):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        mask_value=np.nan,
-        target="cls",
-        exclude_seen=False,
-        max_set_size=3,
-        search="size",
-        fallback="attention",
-        find="all",
-        discovery=None,
-        max_model_calls=1000,
-        batch_size=256,
-    ):
+        mask_value: object = np.nan,
+        target: Literal["cls", "next"] | int = "cls",
+        exclude_seen: bool = False,
+        max_set_size: int | None = 3,
+        search: Literal["size", "distance"] = "size",
+        fallback: Literal["attention"] | None = "attention",
+        find: Literal["all", "first"] = "all",
+        discovery: AttentionCausalDiscovery | None = None,
+        max_model_calls: int = 1000,
+        batch_size: int = 256,
+    ) -> None:
         self.estimator = estimator
         self.mask_value = mask_value
         self.target = target
@@ -154,7 +159,7 @@ class CLEANNExplainer(BaseSetExplainer):
         self.max_model_calls = max_model_calls
         self.batch_size = batch_size
 
-    def graphs(self, X):
+    def graphs(self, X: Table) -> list[list[PAG]]:
         """Return the graphs that explanations are sought in.
 
         Parameters
@@ -219,7 +224,7 @@ class _GraphPlan:
     def of_size(self, size):
         """Return ``{set of columns: (sum of distances, largest, head)}``."""
         if size not in self._sets:
-            found = {}
+            found: dict[tuple[int, ...], tuple[float, float, int]] = {}
             for head, graph, paths, root, near in self.heads:
                 for nodes, total in paths.legal_sets(root, size, near):
                     columns = tuple(graph.nodes[v] for v in nodes)

@@ -1,8 +1,11 @@
 """What an explainer says of one outcome, and how candidate sets are tried on the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(eq=False)
@@ -39,7 +42,7 @@ class Explanation:
     'cheap [pills]'
     """
 
-    sets: list = field(default_factory=list)
+    sets: list[tuple[int, ...]] = field(default_factory=list)
     outcome_before: object = None
     outcome_after: object = None
     replacement_rank: int | None = None
@@ -49,19 +52,19 @@ class Explanation:
     head: int | None = None
     pag: object = None
     target: int | None = None
-    labels: list = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
 
     @property
-    def found(self):
+    def found(self) -> bool:
         """Whether a set was found."""
         return bool(self.sets)
 
     @property
-    def size(self):
+    def size(self) -> int | None:
         """Number of tokens in the first set, None without one."""
         return len(self.sets[0]) if self.sets else None
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """List the sets in a table.
 
         Returns
@@ -78,7 +81,7 @@ class Explanation:
         ]
         return pd.DataFrame(rows, columns=["set", "column", "token"])
 
-    def highlight(self, tokens=None):
+    def highlight(self, tokens: Sequence[Any] | None = None) -> str:
         """Write the tokens as a text, those of the first set in brackets.
 
         Parameters

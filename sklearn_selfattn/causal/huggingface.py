@@ -1,5 +1,10 @@
 """Attention of a Hugging Face model, by the protocol of this library."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
@@ -39,21 +44,21 @@ class HFAttention(BaseEstimator):
         graphs = reader.fit(texts).discover(texts)
     """
 
-    def __init__(self, model, tokenizer=None):
+    def __init__(self, model: Any, tokenizer: Any = None) -> None:
         self.model = model
         self.tokenizer = tokenizer
 
     @property
-    def d_model(self):
+    def d_model(self) -> int:
         """Width of the model."""
         return self.model.config.hidden_size
 
     @property
-    def n_heads(self):
+    def n_heads(self) -> int:
         """Number of heads of a layer."""
         return self.model.config.num_attention_heads
 
-    def fit(self, X=None, y=None):
+    def fit(self, X: object = None, y: object = None) -> Self:
         """Do nothing: the model is trained.
 
         Parameters
@@ -73,7 +78,7 @@ class HFAttention(BaseEstimator):
             X = self.tokenizer(list(X), padding=True, truncation=True, return_tensors="pt")
         return {name: torch.as_tensor(value) for name, value in dict(X).items()}
 
-    def token_mask(self, X):
+    def token_mask(self, X: Sequence[str] | Mapping[str, Any]) -> np.ndarray:
         """Tell which tokens are no padding.
 
         Parameters
@@ -90,7 +95,9 @@ class HFAttention(BaseEstimator):
         mask = encoded.get("attention_mask", torch.ones_like(encoded["input_ids"]))
         return mask.numpy().astype(bool)
 
-    def attention_weights(self, X, layer=None):
+    def attention_weights(
+        self, X: Sequence[str] | Mapping[str, Any], layer: int | None = None
+    ) -> AttentionMaps:
         """Return the attention of all layers or of one.
 
         Parameters

@@ -34,6 +34,9 @@ class IndependenceTest:
         self.largest = np.full((n_nodes, n_nodes), np.nan)
         self._known = {}
 
+    def _compute(self, first, second, given):
+        raise NotImplementedError
+
     def __call__(self, queries):
         """Return the p-values of queries ``(i, j, Z)``, i < j, Z a sorted tuple, all |Z| equal."""
         new = [query for query in queries if query not in self._known]

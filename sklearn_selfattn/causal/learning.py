@@ -154,7 +154,7 @@ class _IcdCandidates:
             nodes = nodes[np.argsort(-strength[nodes], kind="stable")]
             return [(v,) for v in nodes.tolist() if v not in (i, j)]
         self._follow()
-        sums = {}
+        sums: dict[int, float] = {}
         for root, other in ((i, j), (j, i)):
             allowed = {
                 v: distance

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 #: Marks at the end of an edge, as in ``marks[i, j]``, the mark AT j of the edge between i and j.
 NONE, CIRCLE, ARROW, TAIL = 0, 1, 2, 3
@@ -55,9 +63,16 @@ class PAG:
     """
 
     def __init__(
-        self, marks, nodes=None, *, sepsets=None, pvalues=None, n_tests=None, alpha=None,
-        n_samples=None,
-    ):  # fmt: skip
+        self,
+        marks: ArrayLike,
+        nodes: Sequence[Any] | None = None,
+        *,
+        sepsets: dict[tuple[int, int], tuple[int, ...]] | None = None,
+        pvalues: ArrayLike | None = None,
+        n_tests: ArrayLike | None = None,
+        alpha: float | None = None,
+        n_samples: float | None = None,
+    ) -> None:
         marks = np.array(marks)
         if marks.ndim != 2 or marks.shape[0] != marks.shape[1]:
             raise ValueError(f"marks has to be a square matrix, got shape {marks.shape}.")
@@ -83,7 +98,7 @@ class PAG:
             return NotImplemented
         return self.nodes == other.nodes and np.array_equal(self.marks, other.marks)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # how Python says "not hashable"
 
     def __repr__(self):
         return f"PAG(n_nodes={len(self)}, n_edges={self.n_edges})"
@@ -102,11 +117,11 @@ class PAG:
         vars(self).update(state, sepsets=sepsets)
 
     @property
-    def n_edges(self):
+    def n_edges(self) -> int:
         """Number of edges."""
         return int(np.count_nonzero(self.marks)) // 2
 
-    def position(self, node):
+    def position(self, node: object) -> int:
         """Return the position of a node.
 
         Parameters
@@ -124,7 +139,7 @@ class PAG:
         except ValueError:
             raise ValueError(f"There is no node {node!r}; there are {self.nodes}.") from None
 
-    def edges(self):
+    def edges(self) -> list[tuple[Any, str, Any]]:
         """List the edges.
 
         Returns
@@ -138,7 +153,7 @@ class PAG:
             for i, j in np.argwhere(np.triu(self.marks > 0)).tolist()
         ]  # fmt: skip
 
-    def possible_ancestors(self, node):
+    def possible_ancestors(self, node: object) -> list[Any]:
         """List the nodes that may be causes of a node, through others or not.
 
         Parameters
@@ -154,7 +169,7 @@ class PAG:
         column = possible_ancestry(self.marks)[:, self.position(node)]
         return [name for name, is_one in zip(self.nodes, column, strict=True) if is_one]
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """List the edges in a table.
 
         Returns
@@ -174,7 +189,7 @@ class PAG:
         columns = ["a", "edge", "b", "mark_a", "mark_b"]
         return pd.DataFrame(rows, columns=None if rows else columns)
 
-    def to_networkx(self):
+    def to_networkx(self) -> nx.DiGraph:
         """Export to networkx.
 
         Returns
@@ -192,7 +207,7 @@ class PAG:
             graph.add_edge(row["a"], row["b"], mark_u=row["mark_a"], mark_v=row["mark_b"], **known)
         return graph
 
-    def to_dot(self):
+    def to_dot(self) -> str:
         """Write the graph in graphviz' language.
 
         Returns

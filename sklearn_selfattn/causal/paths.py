@@ -31,7 +31,8 @@ class SeparationPaths:
 
     def distances(self, root, longest=None):
         """Return ``{node: number of steps}`` for all nodes on PDS-paths from a root."""
-        found, depth = {}, 1
+        found: dict[int, int] = {}
+        depth = 1
         level = [(root, v) for v in _members(self._neighbors[root])]
         left = [~(1 << root)] * len(self._neighbors)  # [v]: where no path has gone on from v yet
         while level and (longest is None or depth <= longest):
@@ -123,13 +124,14 @@ def uncovered_path_exists(step, apart, start, second, targets, avoid):
     A walk is looked for first, in linear time in the pairs of edges. Only where its shortest form
     visits a node twice are simple paths enumerated.
     """
-    came_from = {(start, second): None}
+    came_from: dict[tuple[int, int], tuple[int, int] | None] = {(start, second): None}
     waiting = deque(came_from)
     closed = {start, *avoid}
     while waiting:
         u, v = waiting.popleft()
         if v in targets:
-            walk, state = [v], (u, v)
+            walk = [v]
+            state: tuple[int, int] | None = (u, v)
             while state is not None:
                 walk.append(state[0])
                 state = came_from[state]

@@ -1,6 +1,10 @@
 """Explainers without a causal graph, by the same interface: what a graph has to be better than."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from itertools import combinations
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -151,18 +155,19 @@ class SubsetSearchExplainer(_RankedExplainer):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        mask_value=np.nan,
-        target="cls",
-        exclude_seen=False,
-        max_set_size=3,
-        order="attention",
-        find="all",
-        max_model_calls=1000,
-        batch_size=256,
-        random_state=None,
-    ):
+        mask_value: object = np.nan,
+        target: Literal["cls", "next"] | int | None = "cls",
+        exclude_seen: bool = False,
+        max_set_size: int | None = 3,
+        order: Literal["attention", "recency", "leave_one_out", "random"]
+        | Callable[..., Any] = "attention",
+        find: Literal["first", "all"] = "all",
+        max_model_calls: int = 1000,
+        batch_size: int = 256,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.estimator = estimator
         self.mask_value = mask_value
         self.target = target
@@ -236,16 +241,16 @@ class CumulativeExplainer(_RankedExplainer):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        mask_value=np.nan,
-        target="cls",
-        exclude_seen=False,
-        max_set_size=None,
-        order="attention",
-        max_model_calls=1000,
-        batch_size=256,
-    ):
+        mask_value: object = np.nan,
+        target: Literal["cls", "next"] | int | None = "cls",
+        exclude_seen: bool = False,
+        max_set_size: int | None = None,
+        order: Literal["attention", "recency", "leave_one_out"] | Callable[..., Any] = "attention",
+        max_model_calls: int = 1000,
+        batch_size: int = 256,
+    ) -> None:
         self.estimator = estimator
         self.mask_value = mask_value
         self.target = target

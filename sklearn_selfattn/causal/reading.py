@@ -1,6 +1,9 @@
 """What attention is taken to say before a graph is sought in it."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..core.maps import AttentionMaps, as_attention_maps
 
@@ -12,7 +15,7 @@ class DegenerateAttentionWarning(UserWarning):
     """A head's attention says the same of several tokens, so that no graph can be read off."""
 
 
-def attention_correlation(weights):
+def attention_correlation(weights: ArrayLike) -> np.ndarray:
     r"""Return the correlations between tokens that attention implies.
 
     Parameters

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.display import BLUE, GREY, INK, ORANGE, VERMILION, finish_axes, new_axes
+from ..core.typing import Axes, Table
+
+if TYPE_CHECKING:
+    from .pag import PAG
 
 
 class CITestCountDisplay:
@@ -33,11 +41,13 @@ class CITestCountDisplay:
     2
     """
 
-    def __init__(self, counts):
+    def __init__(self, counts: Mapping[str, ArrayLike]) -> None:
         self.counts = counts
 
     @classmethod
-    def from_estimator(cls, *estimators, names=None, ax=None):
+    def from_estimator(
+        cls, *estimators: Any, names: Sequence[str] | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw the counts of fitted estimators beside each other.
 
         Parameters
@@ -62,7 +72,7 @@ class CITestCountDisplay:
         counts = {name: e.n_ci_tests_ for name, e in zip(names, estimators, strict=True)}
         return cls(counts).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the bars.
 
         Parameters
@@ -79,7 +89,7 @@ class CITestCountDisplay:
         n, colors = len(self.counts), (BLUE, ORANGE, VERMILION, GREY)
         self.bars_ = []
         for k, (name, counts) in enumerate(self.counts.items()):
-            places = np.arange(len(counts)) + (k - (n - 1) / 2) * 0.8 / n
+            places = np.arange(np.size(counts)) + (k - (n - 1) / 2) * 0.8 / n
             label = f"{name}: {int(np.sum(counts)):,} tests"
             self.bars_.append(
                 self.ax_.bar(places, counts, width=0.8 / n, color=colors[k % 4], label=label)
@@ -126,14 +136,19 @@ class AlphaPathDisplay:
     True
     """
 
-    def __init__(self, *, alphas, pags):
+    def __init__(self, *, alphas: ArrayLike, pags: list[PAG]) -> None:
         self.alphas = alphas
         self.pags = pags
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, alphas=(0.2, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5), ax=None
-    ):
+        cls,
+        estimator: Any,
+        X: Table,
+        *,
+        alphas: Sequence[float] = (0.2, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5),
+        ax: Axes | None = None,
+    ) -> Self:
         """Fit clones of an estimator at several levels.
 
         Parameters
@@ -155,7 +170,7 @@ class AlphaPathDisplay:
         pags = [clone(estimator).set_params(alpha=alpha).fit(X).pag_ for alpha in alphas]
         return cls(alphas=list(alphas), pags=pags).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the lines.
 
         Parameters

@@ -1,12 +1,15 @@
 """What all estimators share: parameters, checks, training, prediction, persistence."""
 
+from __future__ import annotations
+
 import functools
 import warnings
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -25,6 +28,7 @@ from .shape import params_for_rows, recommend_depth_width
 from .table import TableEncoder, validate_table
 from .target import check_target
 from .training import TensorBatches, seeded, train, weighted_row_loss
+from .typing import Function, checked_fit
 
 __all__ = [
     "BaseSelfAttention",
@@ -40,7 +44,7 @@ BATCH_WITHOUT_MEMORY = 512  # what batch_size="auto" is taken for when memory ha
 PREDICT_ROWS = 4096  # rows that go through the module at once
 
 
-def guarded_fit(fit):
+def guarded_fit(fit: Function) -> Function:
     """Decorate `fit`: check the parameters, and lose nothing when fitting fails.
 
     A fit that raises leaves the estimator as it was, so that a model that was fitted before
@@ -58,10 +62,10 @@ def guarded_fit(fit):
     callable
         The method to put in the class.
     """
-    checked_fit = _fit_context(prefer_skip_nested_validation=True)(fit)
+    checked = checked_fit(fit)
 
     # one function, because rooms count its frames when they warn the caller of `fit`
-    @functools.wraps(checked_fit)
+    @functools.wraps(checked)
     def guarded(self, *args, **kwargs):
         before = self.__dict__.copy()
         self.__dict__.pop("module_", None)  # a copy made meanwhile has no use for the old one
@@ -70,7 +74,7 @@ def guarded_fit(fit):
         try:
             while True:
                 try:
-                    fitted = checked_fit(self, *args, **kwargs)
+                    fitted = checked(self, *args, **kwargs)
                     break
                 except torch.cuda.OutOfMemoryError:
                     if size < 4:  # some methods need a batch of two rows
@@ -93,7 +97,7 @@ def guarded_fit(fit):
         self._fitted_with = self.get_params(deep=False)
         return fitted
 
-    return guarded
+    return guarded  # type: ignore[return-value]  # its signature is that of `fit`
 
 
 class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
@@ -166,23 +170,23 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        d_model=32,
-        n_heads=4,
-        n_layers=2,
-        dropout=0.0,
-        max_epochs=100,
-        batch_size=256,
-        learning_rate=1e-3,
-        weight_decay=1e-5,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        d_model: int = 32,
+        n_heads: int = 4,
+        n_layers: int | Literal["auto"] = 2,
+        dropout: float = 0.0,
+        max_epochs: int = 100,
+        batch_size: int = 256,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.d_model = d_model
         self.n_heads = n_heads
         self.n_layers = n_layers
@@ -329,10 +333,11 @@ class BaseSelfAttention(CallbackSupportMixin, BaseEstimator):
             Training rows, for which ``n_layers="auto"`` chooses depth and width: about 60
             parameters each, spent as `recommend_depth_width` says.
         """
-        self.n_layers_, self.d_model_ = self.n_layers, self.d_model
         if self.n_layers == "auto":
             shape = recommend_depth_width(params_for_rows(n_rows), n_heads=self.n_heads)
             self.n_layers_, self.d_model_ = shape.depth, shape.width
+        else:
+            self.n_layers_, self.d_model_ = self.n_layers, self.d_model
 
     def _build_module(self, seed, dtype):
         """Build the untrained module on the device, from a seed."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
+
+from .typing import Axes
 
 # Okabe and Ito's palette: its colours stay apart for every common kind of colour blindness.
 BLUE, ORANGE, GREEN, SKY, VERMILION = "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00"
@@ -219,7 +221,7 @@ class TrainingHistoryDisplay:
         train_loss: Any,
         valid_loss: Any = None,
         estimator_name: str | None = None,
-    ):
+    ) -> None:
         self.epochs = epochs
         self.train_loss = train_loss
         self.valid_loss = valid_loss
@@ -227,8 +229,12 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_history(
-        cls, history: Sequence[Mapping[str, Any]], *, name: str | None = None, ax: Any = None
-    ) -> TrainingHistoryDisplay:
+        cls,
+        history: Sequence[Mapping[str, Any]],
+        *,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw a history: one dict per epoch with `epoch`, `train_loss` and maybe `valid_loss`.
 
         Parameters
@@ -263,8 +269,8 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, name: str | None = None, ax: Any = None
-    ) -> TrainingHistoryDisplay:
+        cls, estimator: Any, *, name: str | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw the history of a fitted estimator.
 
         Parameters
@@ -285,7 +291,7 @@ class TrainingHistoryDisplay:
         name = type(estimator).__name__ if name is None else name
         return cls.from_history(estimator.history_, name=name, ax=ax)
 
-    def plot(self, ax: Any = None) -> TrainingHistoryDisplay:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from .display import draw_heatmap, finish_axes, format_label, label_ticks, new_axes
+from .typing import Axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,7 @@ class AttentionMaps:
         key_axis: str,
         sample_labels: Iterable[Any] | None = None,
         kind: str = "softmax",
-    ):
+    ) -> None:
         if kind not in _KINDS:
             raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}, got {kind!r}.")
         self.weights = [np.asarray(layer, dtype=np.float64) for layer in weights]
@@ -256,8 +257,12 @@ class AttentionMaps:
         return pd.concat(frames, ignore_index=True)
 
     def plot(
-        self, sample: int | None = 0, layer: int = -1, head: int | None = None, ax: Any = None
-    ) -> Any:
+        self,
+        sample: int | None = 0,
+        layer: int = -1,
+        head: int | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
         """Draw one map: queries down, keys across.
 
         Parameters

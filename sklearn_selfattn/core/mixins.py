@@ -1,5 +1,7 @@
 """What classifiers, regressors and transformers do with the outputs of their module."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from scipy.special import expit, log_expit, log_softmax, softmax
@@ -11,6 +13,8 @@ from sklearn.base import (
 )
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
+
+from .typing import Table
 
 
 class SelfAttentionClassifierMixin(ClassifierMixin):
@@ -27,7 +31,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
         self.classes_, codes = np.unique(y, return_inverse=True)
         return codes
 
-    def decision_function(self, X):
+    def decision_function(self, X: Table) -> np.ndarray:
         """Return the logits.
 
         Parameters
@@ -48,7 +52,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
             return logits
         return logits[:, 1] - logits[:, 0] if logits.shape[1:] == (2,) else logits.reshape(-1)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Table) -> np.ndarray:
         """Return the probability of each class.
 
         Parameters
@@ -68,7 +72,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
             return np.stack([expit(-logits), expit(logits)], axis=1)
         return softmax(logits, axis=1)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Table) -> np.ndarray:
         """Return the logarithm of the probability of each class, exact for tiny ones.
 
         Parameters
@@ -88,7 +92,7 @@ class SelfAttentionClassifierMixin(ClassifierMixin):
             return np.stack([log_expit(-logits), log_expit(logits)], axis=1)
         return log_softmax(logits, axis=1)
 
-    def predict(self, X):
+    def predict(self, X: Table) -> np.ndarray:
         """Return the most probable class of each row.
 
         Parameters
@@ -126,7 +130,7 @@ class SelfAttentionRegressorMixin(RegressorMixin):
         self.target_mean_, self.target_scale_ = float(mean[0]), float(scale[0])
         return (y - self.target_mean_) / self.target_scale_
 
-    def predict(self, X):
+    def predict(self, X: Table) -> np.ndarray:
         """Predict the target of each row.
 
         Parameters
@@ -150,7 +154,7 @@ class SelfAttentionRegressorMixin(RegressorMixin):
 class SelfAttentionTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Rows in, vectors out, for a subclass with ``_raw_transform(X)`` and `_n_features_out`."""
 
-    def transform(self, X):
+    def transform(self, X: Table) -> np.ndarray:
         """Return the vector of each row.
 
         Parameters

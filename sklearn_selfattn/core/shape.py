@@ -3,13 +3,17 @@
 The room depth_width makes it public; here it is for ``n_layers="auto"`` of every estimator.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 from scipy.special import lambertw
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from .typing import validate_params
 
 # The published fit of log(width) = A + B * depth, with its standard errors.
 A, A_ERROR = 5.039, 0.030

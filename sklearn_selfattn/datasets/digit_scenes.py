@@ -1,12 +1,18 @@
 """Pictures of handwritten digits in a grid, and questions that only looking can answer."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..core.typing import validate_params
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 KINDS = ("exist", "count", "relation", "compare", "match")
@@ -16,6 +22,29 @@ EMPTY = -1
 TRAIN_SHARE, UNSEEN_SHARE = 0.7, 0.15
 
 
+Question: TypeAlias = Literal["exist", "count", "relation", "compare", "match"]
+
+
+@overload
+def make_digit_scenes(
+    n_samples: int = ...,
+    *,
+    questions: Sequence[Question] = ...,
+    digits: Literal["all", "train", "test"] = ...,
+    combinations: Literal["all", "seen", "unseen"] = ...,
+    return_kind: Literal[False] = ...,
+    random_state: int | np.random.RandomState | None = ...,
+) -> tuple[pd.DataFrame, np.ndarray]: ...
+@overload
+def make_digit_scenes(
+    n_samples: int = ...,
+    *,
+    questions: Sequence[Question] = ...,
+    digits: Literal["all", "train", "test"] = ...,
+    combinations: Literal["all", "seen", "unseen"] = ...,
+    return_kind: Literal[True],
+    random_state: int | np.random.RandomState | None = ...,
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]: ...
 @validate_params(
     {
         "n_samples": [Interval(Integral, 1, None, closed="left")],
@@ -28,14 +57,18 @@ TRAIN_SHARE, UNSEEN_SHARE = 0.7, 0.15
     prefer_skip_nested_validation=True,
 )
 def make_digit_scenes(
-    n_samples=1000,
+    n_samples: int = 1000,
     *,
-    questions=("exist", "count", "relation"),
-    digits="all",
-    combinations="all",
-    return_kind=False,
-    random_state=None,
-):
+    questions: Sequence[Question] = (
+        "exist",
+        "count",
+        "relation",
+    ),
+    digits: Literal["all", "train", "test"] = "all",
+    combinations: Literal["all", "seen", "unseen"] = "all",
+    return_kind: bool = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[pd.DataFrame, np.ndarray] | tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Make pictures of digits in a grid of 3 x 3 cells, each with a question and its answer.
 
     "Is there a three?" and "how many threes?" ask for what is in the picture, "what is left of
@@ -90,7 +123,8 @@ def make_digit_scenes(
     rng = check_random_state(random_state)
     pictures = _pictures(digits)
     is_allowed = _allowed(combinations)
-    images, texts, answers, kinds = [], [], [], []
+    images: list[np.ndarray] = []
+    texts, answers, kinds = [], [], []
     wanted = rng.rand() < 0.5  # that the answer is yes, where it may be
     while len(images) < n_samples:
         scene = np.where(rng.rand(SIDE, SIDE) < FILLED, rng.randint(10, size=(SIDE, SIDE)), EMPTY)

@@ -1,11 +1,16 @@
 """Bounds on the separation rank of self-attention networks, in logarithms or as exact integers."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from scipy.special import betaln, gammaln, logsumexp
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
+
+from ..core.typing import validate_params
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _SUMMED = 5000  # sums of more terms are bounded by a closed form
@@ -21,7 +26,9 @@ _LARGEST_EXPONENT = 600  # 3 to a higher power is beyond a float
     },
     prefer_skip_nested_validation=True,
 )
-def separation_rank_bounds(depth, width, n_heads=1, n_tokens=None):
+def separation_rank_bounds(
+    depth: int, width: int, n_heads: int = 1, n_tokens: int | tuple[int, int] | None = None
+) -> dict[str, Any]:
     r"""Bound how strongly a self-attention network can tie two halves of its input together.
 
     The separation rank of a function of two groups of inputs is the least number of products
@@ -111,7 +118,7 @@ def _sides(n_tokens):
     if n_tokens is None:
         return None, None
     if isinstance(n_tokens, tuple):
-        if len(n_tokens) == 2 and all(isinstance(n, Integral) and n >= 1 for n in n_tokens):
+        if len(n_tokens) == 2 and all(isinstance(n, Integral) and int(n) >= 1 for n in n_tokens):
             return n_tokens
         raise ValueError(f"n_tokens has to hold two positive integers, got {n_tokens}.")
     if n_tokens < 2:

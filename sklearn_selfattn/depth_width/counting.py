@@ -3,6 +3,7 @@
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 from sklearn.base import clone
 
@@ -50,7 +51,7 @@ class LayerCounter:
         self.depth_param, self.width_param = depth_param, width_param
         self.X, self.y = X, y
         self.count_params = count_params
-        self._probe = None
+        self._probe: list[Any] = []
         self._totals = {}
 
     def __call__(self, depth, width):
@@ -78,7 +79,7 @@ class LayerCounter:
         return self._totals[depth, width]
 
     def _count(self, shape):
-        if self._probe is None or not self._rebuild:
+        if not self._probe or not self._rebuild:
             self._fit_probe(shape)
             return sum(n_trainable(holder.module_) for holder in self._probe)
         names = {name.rpartition("__")[2]: value for name, value in shape.items()}

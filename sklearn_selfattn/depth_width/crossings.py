@@ -60,7 +60,7 @@ def _compare(curves, means, lo, hi, n_splits):
     start = max(below[0][0], above[0][0])
     stop = max(min(below[0][-1], above[0][-1]), start)  # a single budget: one place
     grid = np.linspace(start, stop, _GRID if stop > start else 1)
-    difference = _interpolate(*above[:2], grid) - _interpolate(*below[:2], grid)
+    difference = _interpolate(above[0], above[1], grid) - _interpolate(below[0], below[1], grid)
     row["status"] = "undetermined"
     if n_splits < _MIN_SPLITS:
         return row

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.display import (
@@ -17,8 +22,13 @@ from ..core.display import (
     finish_axes,
     new_axes,
 )
+from ..core.typing import Axes, Table
 from .bounds import separation_rank_bounds
 from .separation import separation_rank
+
+if TYPE_CHECKING:
+    from .search import DepthWidthSearchCV
+    from .separation import SeparationRank
 
 _COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, "#CC79A7", INK)
 _MARKERS = "osD^vP*"
@@ -69,14 +79,23 @@ class DepthWidthDisplay:
     2
     """
 
-    def __init__(self, *, curves, crossings, chosen=None, score_name="score"):
+    def __init__(
+        self,
+        *,
+        curves: pd.DataFrame,
+        crossings: pd.DataFrame,
+        chosen: tuple[int, int] | None = None,
+        score_name: str = "score",
+    ) -> None:
         self.curves = curves
         self.crossings = crossings
         self.chosen = chosen
         self.score_name = score_name
 
     @classmethod
-    def from_search(cls, search, *, score_name=None, ax=None):
+    def from_search(
+        cls, search: DepthWidthSearchCV, *, score_name: str | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw a fitted search.
 
         Parameters
@@ -104,7 +123,7 @@ class DepthWidthDisplay:
             score_name=score_name.replace("_", " "),
         ).plot(ax=ax)  # fmt: skip
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the lines.
 
         Parameters
@@ -118,7 +137,8 @@ class DepthWidthDisplay:
             The display itself.
         """
         self.figure_, self.ax_ = new_axes(ax, "DepthWidthDisplay.plot", (6.8, 4.2))
-        self.lines_, self.bands_, self.crossing_marks_ = [], [], []
+        self.lines_, self.bands_ = [], []
+        self.crossing_marks_: list[Any] = []
         for i, (depth, part) in enumerate(self.curves.groupby("depth")):
             part = part.sort_values("n_params")
             color = _COLORS[i % len(_COLORS)]
@@ -220,11 +240,20 @@ class SeparationRankDisplay:
     ['LinearRegression: rank 2']
     """
 
-    def __init__(self, *, results):
+    def __init__(self, *, results: dict[str, SeparationRank]) -> None:
         self.results = results
 
     @classmethod
-    def from_estimator(cls, estimator, X, features_a=None, features_b=None, *, ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Table,
+        features_a: ArrayLike | None = None,
+        features_b: ArrayLike | None = None,
+        *,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Measure and draw.
 
         Parameters
@@ -254,7 +283,7 @@ class SeparationRankDisplay:
         }
         return cls(results=results).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the spectra.
 
         Parameters
@@ -330,14 +359,28 @@ class SeparationBoundsDisplay:
     2
     """
 
-    def __init__(self, *, depths, lower, upper, thresholds):
+    def __init__(
+        self,
+        *,
+        depths: Sequence[int],
+        lower: dict[int, np.ndarray],
+        upper: dict[int, np.ndarray],
+        thresholds: dict[int, float],
+    ) -> None:
         self.depths = depths
         self.lower = lower
         self.upper = upper
         self.thresholds = thresholds
 
     @classmethod
-    def from_widths(cls, widths, *, depths=range(2, 13), n_heads=1, ax=None):
+    def from_widths(
+        cls,
+        widths: Sequence[int],
+        *,
+        depths: Sequence[int] = range(2, 13),
+        n_heads: int = 1,
+        ax: Axes | None = None,
+    ) -> Self:
         """Compute and draw.
 
         Parameters
@@ -365,7 +408,7 @@ class SeparationBoundsDisplay:
             thresholds={d: bounds[0]["threshold"] for d, bounds in found.items()},
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the bounds.
 
         Parameters

@@ -1,12 +1,16 @@
 """The separation rank of linear-attention networks, computed exactly in a finite field."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral
+from typing import Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..core.typing import validate_params
 from .bounds import _check_heads, _sides, upper_bound
 
 PRIME = 67_108_859  # the largest below 2^26: a product of two numbers is exact in float64
@@ -28,8 +32,14 @@ _COUNT = Interval(Integral, 1, None, closed="left")
     prefer_skip_nested_validation=True,
 )
 def exact_separation_rank(
-    depth, width, n_heads=1, n_tokens=(3, 3), *, n_templates="auto", random_state=None
-):
+    depth: int,
+    width: int,
+    n_heads: int = 1,
+    n_tokens: int | tuple[int, int] = (3, 3),
+    *,
+    n_templates: Literal["auto"] | int = "auto",
+    random_state: int | np.random.RandomState | None = None,
+) -> int:
     r"""Compute the separation rank of a network of linear attention with random weights.
 
     Floating point is of no use here: the outputs are polynomials of degree :math:`3^L`, and

@@ -1,15 +1,21 @@
 """DepthWidthSearchCV: spend a parameter budget between depth and width, by cross-validation."""
 
+from __future__ import annotations
+
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import _yields_constant_splits
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..core.typing import Table
 from .choosing import choose, curves_of
 from .counting import LayerCounter, shape_for_budget, sibling
 from .crossings import find_crossings, fit_law
@@ -175,29 +181,29 @@ class DepthWidthSearchCV(BaseSearchCV):
 
     def __init__(
         self,
-        estimator,
-        n_params=(10_000, 30_000, 100_000),
+        estimator: Any,
+        n_params: ArrayLike | float = (10_000, 30_000, 100_000),
         *,
-        depths=(1, 2, 3, 4, 6),
-        depth_param="n_layers",
-        width_param="d_model",
-        width_multiple="n_heads",
-        tolerance=0.1,
-        count_params=None,
-        n_repeats=1,
-        select="1se",
-        halving_factor=None,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        error_score=np.nan,
-        return_train_score=False,
-        n_bootstrap=200,
-        random_state=None,
-    ):
+        depths: Sequence[int] = (1, 2, 3, 4, 6),
+        depth_param: str = "n_layers",
+        width_param: str = "d_model",
+        width_multiple: str | int = "n_heads",
+        tolerance: float = 0.1,
+        count_params: Callable[..., Any] | None = None,
+        n_repeats: int = 1,
+        select: Literal["1se", "best", "cheapest"] = "1se",
+        halving_factor: int | None = None,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable[..., Any] = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: Literal["raise"] | float = np.nan,
+        return_train_score: bool = False,
+        n_bootstrap: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             estimator,
             scoring=scoring,
@@ -222,7 +228,7 @@ class DepthWidthSearchCV(BaseSearchCV):
         self.n_bootstrap = n_bootstrap
         self.random_state = random_state
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Table, y: ArrayLike | None = None, **params: Any) -> Self:
         """Search, and fit the selected shape on all rows.
 
         Parameters
@@ -286,7 +292,7 @@ class DepthWidthSearchCV(BaseSearchCV):
         self._metric = self.refit if isinstance(self.refit, str) else "score"
         if self.halving_factor is not None:
             self._check_halving(known)
-        self._seeds = [{}]
+        self._seeds: list[dict[str, int]] = [{}]
         if self.n_repeats > 1:
             seed = sibling(self.depth_param, "random_state")
             drawn = self._rng.randint(2**31 - 1, size=self.n_repeats).tolist()
@@ -295,7 +301,8 @@ class DepthWidthSearchCV(BaseSearchCV):
         count = LayerCounter(
             self.estimator, self.depth_param, self.width_param, X, y, self.count_params
         )
-        found, dropped = {}, []
+        found: dict[Any, Any] = {}
+        dropped = []
         for budget in budgets:
             for depth in depths:
                 shape = shape_for_budget(count, depth, budget, int(step))
@@ -324,7 +331,7 @@ class DepthWidthSearchCV(BaseSearchCV):
             )
         depths = list(self.depths)
         if not depths or not all(
-            isinstance(depth, Integral) and not isinstance(depth, bool) and depth >= 1
+            isinstance(depth, (int, np.integer)) and not isinstance(depth, bool) and depth >= 1
             for depth in depths
         ):
             raise ValueError(
@@ -379,7 +386,7 @@ class DepthWidthSearchCV(BaseSearchCV):
                 here = np.flatnonzero(results["iter"] == iteration)
                 score = results[f"mean_test_{self._metric}"][here]
                 order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
-                keep = math.ceil(len(shapes) / self.halving_factor)
+                keep = math.ceil(len(shapes) / (self.halving_factor or 1))
                 shapes = [shapes[i] for i in sorted(order[:keep])]
             round_ctx.call_on_fit_task_end(estimator=self)
         search_ctx.call_on_fit_task_end(estimator=self)

@@ -1,17 +1,22 @@
 """How strongly any fitted model ties two groups of features together."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.table import frame_library
+from ..core.columns import frame_library
+from ..core.typing import Table, validate_params
 from .modules import fitted_modules
 
 RESPONSES = ("auto", "predict", "decision_function", "predict_proba", "transform")
@@ -84,18 +89,18 @@ class SeparationRank:
     prefer_skip_nested_validation=True,
 )
 def separation_rank(
-    estimator,
-    X,
-    features_a=None,
-    features_b=None,
+    estimator: Any,
+    X: Table,
+    features_a: ArrayLike | None = None,
+    features_b: ArrayLike | None = None,
     *,
-    n_templates=100,
-    tol=1e-6,
-    response_method="auto",
-    output=None,
-    n_partitions=1,
-    random_state=None,
-):
+    n_templates: int = 100,
+    tol: float = 1e-6,
+    response_method: str = "auto",
+    output: int | None = None,
+    n_partitions: int = 1,
+    random_state: int | np.random.RandomState | None = None,
+) -> SeparationRank:
     r"""Measure how strongly a fitted model ties two groups of features together.
 
     The separation rank of a function is the least number of products
@@ -329,10 +334,13 @@ def _given_groups(X, features_a, features_b):
         )
 
     everything = np.arange(n_features)
-    a = None if features_a is None else positions(features_a, "features_a")
-    b = None if features_b is None else positions(features_b, "features_b")
-    a = np.setdiff1d(everything, b) if a is None else a
-    b = np.setdiff1d(everything, a) if b is None else b
+    if features_a is None:
+        b = positions(features_b, "features_b")
+        a = np.setdiff1d(everything, b)
+    else:
+        a = positions(features_a, "features_a")
+        given = features_b is not None
+        b = positions(features_b, "features_b") if given else np.setdiff1d(everything, a)
     for name, group in (("features_a", a), ("features_b", b)):
         if not len(group):
             raise ValueError(f"{name} is empty: each group needs at least one feature.")

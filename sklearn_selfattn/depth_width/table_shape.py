@@ -1,12 +1,18 @@
 """What the columns of a table have to say about depth and width."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _num_samples
 
-from ..core.shape import params_for_rows, recommend_depth_width
+from ..core.shape import DepthWidth, params_for_rows, recommend_depth_width
 from ..core.table import TableEncoder
+from ..core.typing import Table, validate_params
 
 
 @validate_params(
@@ -17,7 +23,12 @@ from ..core.table import TableEncoder
     },
     prefer_skip_nested_validation=True,
 )
-def table_embedding_rank(X, *, n_bins=0, categorical_features="from_dtype"):
+def table_embedding_rank(
+    X: Table,
+    *,
+    n_bins: int = 0,
+    categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+) -> int:
     r"""Return the rank of the token vectors that a table can give rise to.
 
     A cell of a numeric column becomes the vector :math:`x_j w_j + b_j`, whatever its value: all of
@@ -72,14 +83,14 @@ def table_embedding_rank(X, *, n_bins=0, categorical_features="from_dtype"):
     prefer_skip_nested_validation=True,
 )
 def recommend_for_table(
-    X,
+    X: Table,
     *,
-    n_params="auto",
-    use_embedding_rank=False,
-    n_bins=0,
-    categorical_features="from_dtype",
-    **options,
-):
+    n_params: Literal["auto"] | float = "auto",
+    use_embedding_rank: bool = False,
+    n_bins: int = 0,
+    categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+    **options: Any,
+) -> DepthWidth:
     """Recommend depth and width for a table, from its rows and columns, without a fit.
 
     Parameters
@@ -115,7 +126,7 @@ def recommend_for_table(
     """
     rank = table_embedding_rank(X, n_bins=n_bins, categorical_features=categorical_features)
     if n_params == "auto":
-        n_params = params_for_rows(len(X))
+        n_params = params_for_rows(_num_samples(X))
     if use_embedding_rank:
         options["embedding_rank"] = rank
     return recommend_depth_width(n_params, **options)

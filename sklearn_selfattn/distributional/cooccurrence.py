@@ -192,8 +192,8 @@ class PairCounter:
             return dict(self.terms), np.arange(len(self.terms))
         if not self.terms:
             raise ValueError("empty vocabulary; perhaps the documents only contain stop words")
-        low = min_df if isinstance(min_df, Integral) else min_df * self.n_documents
-        high = max_df if isinstance(max_df, Integral) else max_df * self.n_documents
+        low = int(min_df) if isinstance(min_df, Integral) else min_df * self.n_documents
+        high = int(max_df) if isinstance(max_df, Integral) else max_df * self.n_documents
         if high < low:
             raise ValueError("max_df corresponds to < documents than min_df")
         kept = np.flatnonzero((self.document_counts >= low) & (self.document_counts <= high))
@@ -205,9 +205,9 @@ class PairCounter:
             )
         names = list(self.terms)
         # By frequency, equals by the alphabet: the order of the documents must not matter.
-        kept = sorted(kept, key=lambda index: (-self.token_counts[index], names[index]))
-        kept = sorted(kept[:max_features], key=names.__getitem__)
-        return {names[old]: new for new, old in enumerate(kept)}, np.array(kept)
+        order = sorted(kept, key=lambda index: (-self.token_counts[index], names[index]))
+        order = sorted(order[:max_features], key=names.__getitem__)
+        return {names[old]: new for new, old in enumerate(order)}, np.array(order)
 
 
 def _empty(n_terms):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,6 +18,7 @@ from ..core.display import (
     label_ticks,
     new_axes,
 )
+from ..core.typing import Axes
 
 _MAX_WORDS = 60
 
@@ -56,12 +60,19 @@ class SentenceAttentionDisplay:
     array([0.5, 0.5])
     """
 
-    def __init__(self, weights, *, words):
+    def __init__(self, weights: np.ndarray, *, words: Sequence[str]) -> None:
         self.weights = weights
         self.words = words
 
     @classmethod
-    def from_estimator(cls, estimator, document, *, head=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        document: str | Sequence[str],
+        *,
+        head: int | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the attention in a document.
 
         Parameters
@@ -87,7 +98,7 @@ class SentenceAttentionDisplay:
         weights = weights.mean(axis=0) if head is None else weights[head]
         return cls(weights, words=maps.key_labels).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the map.
 
         Parameters
@@ -158,12 +169,14 @@ class WordNeighborsDisplay:
     array([0.75, 0.5 ])
     """
 
-    def __init__(self, word, neighbors):
+    def __init__(self, word: str, neighbors: list[tuple[str, float]]) -> None:
         self.word = word
         self.neighbors = neighbors
 
     @classmethod
-    def from_estimator(cls, estimator, word, *, n_words=10, ax=None):
+    def from_estimator(
+        cls, estimator: Any, word: str, *, n_words: int = 10, ax: Axes | None = None
+    ) -> Self:
         """Draw the neighbours of a word.
 
         Parameters
@@ -184,7 +197,7 @@ class WordNeighborsDisplay:
         """
         return cls(word, estimator.most_similar(word, n_words)).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the bars.
 
         Parameters
@@ -243,11 +256,11 @@ class SpectrumDisplay:
     array([2.])
     """
 
-    def __init__(self, spectrum):
+    def __init__(self, spectrum: np.ndarray) -> None:
         self.spectrum = spectrum
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
         """Draw the spectrum of a fitted vectorizer.
 
         Parameters
@@ -265,7 +278,7 @@ class SpectrumDisplay:
         check_is_fitted(estimator, "spectrum_")
         return cls(estimator.spectrum_).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curve.
 
         Parameters

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -169,41 +173,41 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
 
     def __init__(
         self,
-        n_components=100,
+        n_components: int = 100,
         *,
-        window=5,
-        decay="harmonic",
-        weighting="ppmi",
-        shift=1.0,
-        context_smoothing=0.75,
-        directional=False,
-        scores="exact",
-        normalizer="softmax",
-        temperature=2.0,
-        n_heads=1,
-        heads="spectrum",
-        position="decay",
-        mask_self=True,
-        causal=False,
-        mix=0.0,
-        token_mix=0.5,
-        eig_power=0.25,
-        pooling="sif",
-        sif_a=1e-3,
-        remove_components=0,
-        strip_accents=None,
-        lowercase=True,
-        preprocessor=None,
-        tokenizer=None,
-        analyzer="word",
-        stop_words=None,
-        token_pattern=r"(?u)\b\w+\b",
-        min_df=2,
-        max_df=1.0,
-        max_features=20000,
-        vocabulary=None,
-        random_state=None,
-    ):
+        window: int = 5,
+        decay: Literal["harmonic", "linear", "flat"] | Callable[..., Any] = "harmonic",
+        weighting: Literal["ppmi", "pmi", "log1p", "count"] = "ppmi",
+        shift: float = 1.0,
+        context_smoothing: float = 0.75,
+        directional: bool = False,
+        scores: Literal["exact", "factor"] = "exact",
+        normalizer: Literal["softmax", "sum", "none"] = "softmax",
+        temperature: Literal["sqrt"] | float = 2.0,
+        n_heads: int = 1,
+        heads: Literal["spectrum", "offset"] = "spectrum",
+        position: Literal["decay", "offset"] | None = "decay",
+        mask_self: bool = True,
+        causal: bool = False,
+        mix: float = 0.0,
+        token_mix: float = 0.5,
+        eig_power: float = 0.25,
+        pooling: Literal["sif", "mean", "idf"] = "sif",
+        sif_a: float = 1e-3,
+        remove_components: int = 0,
+        strip_accents: Literal["ascii", "unicode"] | Callable[..., Any] | None = None,
+        lowercase: bool = True,
+        preprocessor: Callable[..., Any] | None = None,
+        tokenizer: Callable[..., Any] | None = None,
+        analyzer: Literal["word", "char", "char_wb"] | Callable[..., Any] = "word",
+        stop_words: Literal["english"] | list[str] | None = None,
+        token_pattern: str | None = r"(?u)\b\w+\b",
+        min_df: float | int = 2,
+        max_df: float | int = 1.0,
+        max_features: int | None = 20000,
+        vocabulary: Sequence[str] | Mapping[str, int] | AbstractSet[str] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_components = n_components
         self.window = window
         self.decay = decay
@@ -238,7 +242,7 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
         self.vocabulary = vocabulary
         self.random_state = random_state
 
-    _parameter_constraints: dict = {
+    _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "window": [Interval(Integral, 1, None, closed="left")],
         "decay": [StrOptions({"harmonic", "linear", "flat"}), callable],
@@ -280,7 +284,7 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
         "random_state": ["random_state"],
     }
 
-    def fit(self, raw_documents, y=None):
+    def fit(self, raw_documents: Iterable[str | Sequence[str]], y: object = None) -> Self:
         """Count the words of a corpus and split their associations.
 
         Parameters
@@ -302,7 +306,13 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
         self._counter = counter
         return self
 
-    def partial_fit(self, raw_documents, y=None, *, decompose=True):
+    def partial_fit(
+        self,
+        raw_documents: Iterable[str | Sequence[str]],
+        y: object = None,
+        *,
+        decompose: bool = True,
+    ) -> Self:
         """Count some more documents: the same as `fit` on all of them together.
 
         Parameters
@@ -340,7 +350,9 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
         self._counter = counter
         return self
 
-    def fit_cooccurrence(self, cooccurrence, terms):
+    def fit_cooccurrence(
+        self, cooccurrence: sparse.sparray | sparse.spmatrix | ArrayLike, terms: Sequence[str]
+    ) -> Self:
         """Fit to co-occurrence counts made elsewhere.
 
         Parameters
@@ -382,7 +394,7 @@ class DistributionalProjectionVectorizer(TokensMixin, WordsMixin, FittingMixin, 
         )
         counter.pairs = [S]
         counter.token_counts = np.asarray((S + S.T).sum(axis=1)).ravel()
-        counter.document_counts = None
+        counter.document_counts = None  # type: ignore[assignment]  # known here alone
         self._decompose(counter)
         self._counter = None
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from .association import associate, factorize
@@ -16,7 +17,7 @@ from .pooling import common_directions, token_weights
 _MAX_TERMS_RATIO = 8
 
 
-class FittingMixin:
+class FittingMixin(BaseEstimator):
     """What `fit` and its relatives share."""
 
     def _decompose(self, counter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Projection:
         Whether a word looks at its own place, and at those that come later.
     """
 
-    associations: list
+    associations: list[Any]
     query_weights: np.ndarray
     key_weights: np.ndarray
     n_heads: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +19,7 @@ from .projection import Projection, attention_blocks, received_weights
 class TokensMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Methods that take documents."""
 
-    def transform(self, raw_documents):
+    def transform(self, raw_documents: Iterable[str | Sequence[str]]) -> np.ndarray:
         """Return a vector for each document.
 
         Parameters
@@ -48,7 +49,9 @@ class TokensMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             X[:, columns] = self._bag(documents, of_head) @ self.value_weights_[:, columns]
         return X - (X @ self._common_directions) @ self._common_directions.T
 
-    def fit_transform(self, raw_documents, y=None):
+    def fit_transform(
+        self, raw_documents: Iterable[str | Sequence[str]], y: object = None
+    ) -> np.ndarray:
         """Fit to documents and return their vectors.
 
         Parameters
@@ -67,7 +70,7 @@ class TokensMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         tokens = list(tokenize(raw_documents, make_analyzer(self.get_params(deep=False))))
         return self.fit(tokens, y).transform(tokens)
 
-    def transform_tokens(self, raw_documents):
+    def transform_tokens(self, raw_documents: Iterable[str | Sequence[str]]) -> list[np.ndarray]:
         """Return a vector for each word of each document: the word in its context.
 
         Parameters
@@ -97,7 +100,7 @@ class TokensMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             for own, context in zip(vectors, seen, strict=True)
         ]
 
-    def kept_tokens(self, raw_documents):
+    def kept_tokens(self, raw_documents: Iterable[str | Sequence[str]]) -> list[list[str]]:
         """Return the words of each document that the vocabulary has, in reading order.
 
         Parameters
@@ -113,7 +116,9 @@ class TokensMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self, "value_weights_")
         return [self.terms_[ids].tolist() for ids, _ in self._encode(raw_documents)]
 
-    def attention_weights(self, raw_documents, layer=None):
+    def attention_weights(
+        self, raw_documents: Iterable[str | Sequence[str]], layer: int | None = None
+    ) -> AttentionMaps:
         """Return the attention of words on words in each document.
 
         Parameters
@@ -153,7 +158,7 @@ class TokensMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             kind="kernel" if self.normalizer == "none" else "softmax",
         )
 
-    def project_tokens(self, raw_documents):
+    def project_tokens(self, raw_documents: Iterable[str | Sequence[str]]) -> list[np.ndarray]:
         r"""Return what each word of a document expects around it: the paper's E = M (Q S).
 
         Parameters
@@ -177,7 +182,7 @@ class TokensMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 result[number][queries] = A @ self.association_[documents[number][0]]
         return result
 
-    def next_proba(self, raw_documents):
+    def next_proba(self, raw_documents: Iterable[str | Sequence[str]]) -> np.ndarray:
         r"""Return how much each term is to be expected with the words of a document.
 
         Parameters

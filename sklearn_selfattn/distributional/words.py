@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+if TYPE_CHECKING:
+    from .module import ProjectionAttention
 
-class WordsMixin:
+
+class WordsMixin(BaseEstimator):
     """Methods that take words, and the way out to torch."""
 
-    def most_similar(self, word, n_words=10):
+    def most_similar(self, word: str, n_words: int = 10) -> list[tuple[str, float]]:
         """List the words that stand in the same contexts.
 
         Parameters
@@ -28,7 +34,7 @@ class WordsMixin:
         number = self._number(word)
         return self._nearest(vectors @ vectors[number], [number], n_words)
 
-    def analogy(self, a, b, c, n_words=10):
+    def analogy(self, a: str, b: str, c: str, n_words: int = 10) -> list[tuple[str, float]]:
         """List the words that are to `c` as `b` is to `a`.
 
         Parameters
@@ -50,7 +56,7 @@ class WordsMixin:
         length = np.linalg.norm(wanted)
         return self._nearest(vectors @ wanted / (length or 1.0), numbers, n_words)
 
-    def to_attention(self):
+    def to_attention(self) -> dict[str, Any]:
         r"""Return the matrices of an attention layer over one-hot words.
 
         Returns
@@ -69,7 +75,7 @@ class WordsMixin:
             "temperature": self._temperature(),
         }
 
-    def to_torch(self):
+    def to_torch(self) -> ProjectionAttention:
         """Return a torch module that computes :meth:`transform_tokens` by MultiheadAttention.
 
         It starts where the corpus leaves off and can be trained on, as the first layer of a net.

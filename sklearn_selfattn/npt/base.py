@@ -1,12 +1,16 @@
 """How NPT is fitted: cells, folds, masked training, validation; and what it then predicts."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
@@ -54,40 +58,42 @@ class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
         "max_categories": [Interval(Integral, 2, None, closed="left")],
     }
 
+    n_layers: int
+
     def __init__(
         self,
         *,
-        pretrained="auto",
-        fine_tune=False,
-        architecture="rows",
-        n_estimators=4,
-        row_dim=64,
-        feed_forward_dim=128,
-        n_bins=12,
-        use_cell_attention=True,
-        feature_mask_prob=0.05,
-        feature_loss_weight=0.1,
-        context_size=2000,
-        optimizer="adamw",
-        categorical_features="from_dtype",
-        max_categories=255,
-        d_model=16,
-        n_heads=4,
-        n_layers=1,
-        dropout=0.1,
-        max_epochs=40,
-        batch_size=256,
-        learning_rate=3e-3,
-        weight_decay=0.02,
-        early_stopping="auto",
-        validation_fraction=0.25,
-        n_iter_no_change=16,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        pretrained: bool | Literal["auto"] = "auto",
+        fine_tune: Literal[False] | Literal["auto"] | int = False,
+        architecture: Literal["rows", "cells", "paper"] = "rows",
+        n_estimators: int = 4,
+        row_dim: int = 64,
+        feed_forward_dim: int = 128,
+        n_bins: int = 12,
+        use_cell_attention: bool = True,
+        feature_mask_prob: float = 0.05,
+        feature_loss_weight: float = 0.1,
+        context_size: int = 2000,
+        optimizer: Literal["adamw", "lamb"] = "adamw",
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+        max_categories: int = 255,
+        d_model: int = 16,
+        n_heads: int = 4,
+        n_layers: int = 1,
+        dropout: float = 0.1,
+        max_epochs: int = 40,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.02,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.25,
+        n_iter_no_change: int = 16,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             d_model=d_model,
             n_heads=n_heads,
@@ -207,13 +213,12 @@ class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
         train_rows = [all_rows] * self.n_estimators
         if splits:
             train_rows = [np.setdiff1d(all_rows, held) for held in splits]
-        validate = None
         if splits:
             context, queries = self._validation_rows(target, splits, train_rows, groups, rng)
 
-            def validate(module):
-                output = self._held_out_output(module, table, context, queries)
-                return self._target_loss(output, table[queries][..., -1]).item()
+        def held_out_loss(module):
+            output = self._held_out_output(module, table, context, queries)
+            return self._target_loss(output, table[queries][..., -1]).item()
 
         self._context_seed = int(rng.randint(2**31 - 1))
         self._fitting = cells, fold
@@ -230,7 +235,7 @@ class BaseNPT(PretrainedMixin, ContextMixin, BaseSelfAttention):
                 groups=None if groups is None else torch.as_tensor(groups),
             ),
             loss=self._make_loss(table),
-            validate=validate,
+            validate=held_out_loss if splits else None,
             seed=batch_seed,
             X=X,
             y=y,

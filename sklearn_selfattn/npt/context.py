@@ -1,15 +1,22 @@
 """What a fitted NPT does with its context: keep it, swap it, leave rows out, look at it."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
 from ..core.target import check_target
+from ..core.typing import Frame, Table
 from .folds import sample_evenly
 
 NUMBERS_AT_ONCE = 2**20  # held in memory while predicting, in the largest array
@@ -17,7 +24,7 @@ CONTEXT_ROWS = 1000  # the most that the pretrained weights are good for
 LOO_FOLDS = 10  # a new context is left out in so many parts
 
 
-class ContextMixin:
+class ContextMixin(BaseSelfAttention):
     """The context of an NPT estimator.
 
     Kept are the cells of the context rows, `_context` of shape (n_context, d), and the keys and
@@ -25,9 +32,11 @@ class ContextMixin:
     `context_size` each member has a sample of its own.
     """
 
+    _context: np.ndarray
+
     # --- the context --------------------------------------------------------------------
 
-    def set_context(self, X, y, *, append=False):
+    def set_context(self, X: Table, y: ArrayLike, *, append: bool = False) -> Self:
         """Replace or extend the rows that predictions look at, without training.
 
         Use it when new labelled rows arrive, to move the model to another population, or to ask
@@ -97,7 +106,7 @@ class ContextMixin:
         return self.context_size if self.weights_ is None else min(self.context_size, CONTEXT_ROWS)
 
     @property
-    def context_target_(self):
+    def context_target_(self) -> np.ndarray:
         """Labels or values of the context rows, ndarray of shape (n_context,)."""
         check_is_fitted(self)
         return self._decode_target(self._context[:, -1])
@@ -120,7 +129,7 @@ class ContextMixin:
 
     # --- honest predictions for rows of the context ------------------------------------
 
-    def predict_loo(self, method="predict"):
+    def predict_loo(self, method: Literal["predict", "predict_proba"] = "predict") -> np.ndarray:
         """Predict each context row from the others.
 
         `predict` on a row of the context sees its label. Here a row is left out, and predicted by
@@ -151,6 +160,7 @@ class ContextMixin:
             raise ValueError(f"method has to be one of {accepted}, got {method!r}.")
         rng = np.random.RandomState(self._context_seed)
         new = np.flatnonzero(self._context_fold < 0)
+        parts: list[tuple[np.ndarray, int | None]]
         parts = [(np.sort(part), None) for part in np.array_split(rng.permutation(new), LOO_FOLDS)]
         for held in range(self._context_fold.max(initial=-1) + 1):
             # pretrained weights have not seen any row: all members predict
@@ -180,12 +190,14 @@ class ContextMixin:
     def _attention(self, X, between):
         """Return per block the weights (m, n, ...) of rows, and the number of columns."""
         cells = self._as_cells(self._encode_table(X, reset=False))
-        traces = [{} for _ in self.module_.blocks]
+        traces: list[dict[str, torch.Tensor]] = [{} for _ in self.module_.blocks]
         with torch.inference_mode():
             self.module_.query(self._tensor(cells)[None], self._memories, traces)
         return [trace[between].cpu().double().numpy() for trace in traces]
 
-    def attention_weights(self, X, layer=None, *, between="cells"):
+    def attention_weights(
+        self, X: Table, layer: int | None = None, *, between: Literal["cells", "rows"] = "cells"
+    ) -> AttentionMaps:
         """Return the attention weights with which rows are predicted.
 
         Parameters
@@ -215,7 +227,7 @@ class ContextMixin:
             weights = [np.moveaxis(part, 0, 1) for part in weights]
             maps = [part.reshape(len(part), -1, *part.shape[-2:]) for part in weights]
             names = [*self._feature_names(), "target"]
-            axes = {"query_labels": names, "key_labels": names}
+            axes: dict[str, Any] = {"query_labels": names, "key_labels": names}
             axes |= {"query_axis": "cells", "key_axis": "cells"}
         else:
             maps = [self._over_context(part) for part in weights]
@@ -246,7 +258,7 @@ class ContextMixin:
         names = getattr(self, "feature_names_in_", None)
         return [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
 
-    def neighbors(self, X, n_neighbors=10):
+    def neighbors(self, X: Table, n_neighbors: int = 10) -> pd.DataFrame:
         """Tell which context rows each prediction used, and how much.
 
         Parameters
@@ -282,7 +294,14 @@ class ContextMixin:
             }
         )
 
-    def context_reliance(self, X, y, *, n_repeats=5, random_state=None):
+    def context_reliance(
+        self,
+        X: Table,
+        y: ArrayLike,
+        *,
+        n_repeats: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Bunch:
         """Measure how much worse predictions are when the context makes no sense.
 
         Each column of the context, its target included, is shuffled on its own, so that its rows
@@ -331,7 +350,7 @@ class ContextMixin:
             reliance=truth - np.mean(corrupted),
         )
 
-    def impute(self, X):
+    def impute(self, X: Table) -> np.ndarray | Frame:
         """Fill missing cells with what the net expects there.
 
         A net that was trained on this table has learnt to reconstruct hidden cells from the

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
 
@@ -19,6 +21,7 @@ from ..core.display import (
     label_ticks,
     new_axes,
 )
+from ..core.typing import Axes, Table
 
 
 class InterventionDisplay:
@@ -74,7 +77,15 @@ class InterventionDisplay:
     array([0.9])
     """
 
-    def __init__(self, *, values, predictions, row, original_value, baseline=None):
+    def __init__(
+        self,
+        *,
+        values: ArrayLike,
+        predictions: np.ndarray,
+        row: int,
+        original_value: Any,
+        baseline: np.ndarray | None = None,
+    ) -> None:
         self.values = values
         self.predictions = predictions
         self.row = row
@@ -82,7 +93,17 @@ class InterventionDisplay:
         self.baseline = baseline
 
     @classmethod
-    def from_estimator(cls, estimator, X_query, X_context, y_context, *, row, values=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X_query: Table,
+        X_context: Table,
+        y_context: ArrayLike,
+        *,
+        row: int,
+        values: ArrayLike | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Sweep the label of one context row of a copy of a fitted NPT and draw what happens.
 
         The estimator itself stays as it is.
@@ -149,7 +170,7 @@ class InterventionDisplay:
             baseline=baseline,
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw predictions against the label.
 
         Parameters
@@ -163,7 +184,8 @@ class InterventionDisplay:
             The display itself.
         """
         self.figure_, self.ax_ = new_axes(ax, "InterventionDisplay.plot", (5.6, 4.4))
-        self.slopes_, self.correlation_ = None, None
+        self.slopes_: np.ndarray | None = None
+        self.correlation_: float | None = None
         self.identity_line_, self.baseline_line_ = None, None
         draw = self._plot_regression if self.baseline is None else self._plot_classification
         ylabel = draw()
@@ -187,7 +209,8 @@ class InterventionDisplay:
         centred = values - values.mean()
         if not centred.any():
             raise ValueError("values must hold at least two different labels.")
-        self.slopes_ = centred @ (predictions - predictions.mean(axis=0)) / (centred @ centred)
+        slopes = centred @ (predictions - predictions.mean(axis=0)) / (centred @ centred)
+        self.slopes_ = slopes
         moves = np.ptp(predictions[:, 0]) > 0.0
         self.correlation_ = (
             float(np.corrcoef(values, predictions[:, 0])[0, 1]) if moves else float("nan")
@@ -203,9 +226,9 @@ class InterventionDisplay:
         correlation = f", r = {self.correlation_:.3f}" if moves else ""
         self.lines_ = self.ax_.plot(
             values, predictions[:, 0], color=BLUE, marker="o", markersize=4,
-            label=f"query 0: slope {self.slopes_[0]:.2f}{correlation}", zorder=3,
+            label=f"query 0: slope {slopes[0]:.2f}{correlation}", zorder=3,
         )  # fmt: skip
-        others = self.slopes_[1:]
+        others = slopes[1:]
         if others.size:
             lines = self.ax_.plot(values, predictions[:, 1:], color=LIGHT_GREY, linewidth=1.0)
             # + 0.0 turns a slope of minus zero into zero.
@@ -218,7 +241,8 @@ class InterventionDisplay:
 
     def _plot_classification(self):
         predictions = np.asarray(self.predictions)  # (n_values, n_queries)
-        positions = np.arange(len(self.values))
+        values = np.asarray(self.values)
+        positions = np.arange(len(values))
         self.lines_ = self.ax_.plot(
             positions, predictions[:, 0], color=BLUE, marker="o", linestyle="none",
             label="query 0, label changed", zorder=3,
@@ -237,7 +261,7 @@ class InterventionDisplay:
             self.lines_ += lines
         self.ax_.set_ylim(-0.03, 1.03)
         self.ax_.set_xlim(-0.6, len(positions) - 0.4)
-        label_ticks(self.ax_, "x", list(self.values))
+        label_ticks(self.ax_, "x", list(values))
         return "probability of that label"
 
 
@@ -278,13 +302,24 @@ class ContextRelianceDisplay:
     'accuracy'
     """
 
-    def __init__(self, *, score, corrupted_scores, score_name="score"):
+    def __init__(
+        self, *, score: float, corrupted_scores: ArrayLike, score_name: str = "score"
+    ) -> None:
         self.score = score
         self.corrupted_scores = corrupted_scores
         self.score_name = score_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, n_repeats=5, random_state=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Table,
+        y: ArrayLike,
+        *,
+        n_repeats: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Measure the context reliance of a fitted NPT on held-out rows and draw it.
 
         Parameters
@@ -314,7 +349,7 @@ class ContextRelianceDisplay:
             score_name="accuracy" if is_classifier(estimator) else "R²",
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the scores.
 
         Parameters

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length
 
@@ -17,6 +22,7 @@ from ..core.display import (
     label_ticks,
     new_axes,
 )
+from ..core.typing import Axes, Table
 
 _MAX_NEIGHBOR_QUERIES = 12
 
@@ -93,14 +99,14 @@ class NPTAttentionDisplay:
     def __init__(
         self,
         *,
-        weights,
-        self_weight,
-        context_target,
-        query_target=None,
-        query_labels=None,
-        title="Attention between rows",
-        self_label="itself",
-    ):
+        weights: np.ndarray,
+        self_weight: np.ndarray,
+        context_target: ArrayLike,
+        query_target: ArrayLike | None = None,
+        query_labels: Sequence[Any] | None = None,
+        title: str = "Attention between rows",
+        self_label: str = "itself",
+    ) -> None:
         self.weights = weights
         self.self_weight = self_weight
         self.context_target = context_target
@@ -111,8 +117,17 @@ class NPTAttentionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, layer=-1, head=None, sort="label", n_context=None, ax=None
-    ):
+        cls,
+        estimator: Any,
+        X: Table,
+        y: ArrayLike | None = None,
+        *,
+        layer: int | None = -1,
+        head: int | None = None,
+        sort: Literal["label", "attention"] = "label",
+        n_context: int | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Ask a fitted NPT where it looks to predict the rows of X, and draw it.
 
         Parameters
@@ -161,7 +176,13 @@ class NPTAttentionDisplay:
         )
         return display.plot(sort=sort, n_context=n_context, ax=ax)
 
-    def plot(self, *, sort="label", n_context=None, ax=None):
+    def plot(
+        self,
+        *,
+        sort: Literal["label", "attention"] = "label",
+        n_context: int | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the heat map.
 
         Parameters
@@ -213,7 +234,7 @@ class NPTAttentionDisplay:
             self._label_by_target("x", target[order])
         else:
             across = "row number, most used first"
-            label_ticks(self.ax_, "x", order)
+            label_ticks(self.ax_, "x", order.tolist())
         if self.query_target is not None:
             self._label_by_target("y", np.asarray(self.query_target)[self.query_order_])
         else:
@@ -286,12 +307,14 @@ class NeighborsDisplay:
     array([0.5, 0.2])
     """
 
-    def __init__(self, neighbors, *, predictions=None):
+    def __init__(self, neighbors: pd.DataFrame, *, predictions: ArrayLike | None = None) -> None:
         self.neighbors = neighbors
         self.predictions = predictions
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, n_neighbors=10, ax=None):
+    def from_estimator(
+        cls, estimator: Any, X: Table, *, n_neighbors: int = 10, ax: Axes | None = None
+    ) -> Self:
         """Ask a fitted NPT which rows it used to predict the rows of X, and draw them.
 
         Parameters
@@ -313,7 +336,7 @@ class NeighborsDisplay:
         neighbors = estimator.neighbors(X, n_neighbors=n_neighbors)
         return cls(neighbors, predictions=_as_labels(estimator, estimator.predict(X))).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the bars, one group for each query.
 
         Parameters
@@ -335,13 +358,15 @@ class NeighborsDisplay:
         n_lines = len(self.neighbors) + 1.8 * len(groups)
         self.figure_, self.ax_ = new_axes(ax, "NeighborsDisplay.plot", (6.4, 1.2 + 0.21 * n_lines))
         self.bars_ = []
-        ticks, names, top = [], [], 0.0
+        ticks: list[float] = []
+        names: list[str] = []
+        top = 0.0
         for position, (query, group) in enumerate(groups):
             group = group.sort_values("rank")
             lines = top + 1.0 + np.arange(len(group))
             colors, header = BLUE, f"query {format_label(query)}"
             if self.predictions is not None:
-                prediction = self.predictions[position]
+                prediction = np.asarray(self.predictions)[position]
                 header += f": predicted {format_label(prediction)}"
                 if _is_categorical(self.predictions):
                     agrees = group["target"].to_numpy() == prediction

@@ -20,6 +20,7 @@ from .in_context import (
     Memory,
     Names,
     Summary,
+    Trace,
     describe_cells,
     draw_names,
     summarise,
@@ -61,6 +62,14 @@ class Ensemble(nn.Module):
     seed : int
         Seed of the views.
     """
+
+    column_names: Tensor
+    category_names: Tensor
+    codes: Tensor
+    by_rank: Tensor
+    is_categorical: Tensor
+    ranking: Tensor
+    order: Tensor
 
     def __init__(
         self,
@@ -144,7 +153,7 @@ class Ensemble(nn.Module):
             y = (y - center) / (scale + (scale == 0))
         return Encoded(self.net.encode(facts, y, self.task), summary, center, scale)
 
-    def query(self, cells: Tensor, encoded: Encoded, traces: list[dict] | None = None) -> Tensor:
+    def query(self, cells: Tensor, encoded: Encoded, traces: list[Trace] | None = None) -> Tensor:
         """Return the target's tokens ``(m, q, e)`` of queries ``(m or 1, q, d + 1)``."""
         facts, _ = self._describe(cells, encoded.summary)
         token = self.net.query(facts, encoded.memories, self.task, traces)
@@ -152,7 +161,7 @@ class Ensemble(nn.Module):
             self._in_order_of_the_table(trace)
         return token
 
-    def _in_order_of_the_table(self, trace: dict) -> None:
+    def _in_order_of_the_table(self, trace: Trace) -> None:
         """Bring a block's attention weights to the order of the table's columns and rows.
 
         A column that a member does not see attends to itself. The learnt rows come last, as one.
@@ -250,7 +259,7 @@ class Ensemble(nn.Module):
         generator : torch.Generator
             Source of the views, on the CPU.
         """
-        b, _, n_columns = len(cells), *self.order.shape
+        b, n_columns = len(cells), self.order.shape[1]
         device, y = cells.device, cells[..., -1]
         draws = [torch.randperm(cells.shape[2] - 1, generator=generator) for _ in range(b)]
         order = self.ranking[torch.stack(draws)[:, :n_columns].to(device)]

@@ -1,14 +1,19 @@
 """NPTClassifier and NPTRegressor: fit on a table, predict with the whole table in view."""
 
+from __future__ import annotations
+
 import math
+from typing import Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.base import SelfAttentionClassifierMixin, SelfAttentionRegressorMixin, guarded_fit
+from ..core.typing import Table
 from .base import BaseNPT
 
 TEMPERATURE_SPREAD = 0.35  # standard deviation of the prior of log(temperature)
@@ -188,7 +193,7 @@ class NPTClassifier(SelfAttentionClassifierMixin, BaseNPT):
     """
 
     @guarded_fit
-    def fit(self, X, y, groups=None):
+    def fit(self, X: Table, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train on a table and keep it as the context of predictions.
 
         Parameters
@@ -423,7 +428,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
     """
 
     @guarded_fit
-    def fit(self, X, y, groups=None):
+    def fit(self, X: Table, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train on a table and keep it as the context of predictions.
 
         Parameters
@@ -452,7 +457,7 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
         self._n_target_codes = 0
         return self._fit_cells(values, target, groups, X, y)
 
-    def predict_quantiles(self, X, quantiles=(0.05, 0.5, 0.95)):
+    def predict_quantiles(self, X: Table, quantiles: ArrayLike = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the target, with pretrained weights.
 
         Parameters
@@ -485,9 +490,9 @@ class NPTRegressor(SelfAttentionRegressorMixin, BaseNPT):
             )
         cells = self._as_cells(self._encode_table(X, reset=False))
         logits = self._query(cells, self.module_.target)
-        levels = torch.as_tensor(levels, dtype=logits.dtype, device=logits.device)
+        asked = torch.as_tensor(levels, dtype=logits.dtype, device=logits.device)
         with torch.inference_mode():
-            found = self.module_.quantiles(logits, self._memories, levels)
+            found = self.module_.quantiles(logits, self._memories, asked)
         return self._decode_target(found.cpu().double().numpy())
 
     def _encode_target(self, y):

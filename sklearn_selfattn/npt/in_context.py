@@ -23,6 +23,7 @@ MAX_CLASSES = 10
 BEND = 8.0  # standardised numbers stay within +-BEND
 VECTOR = 8  # width of the random vectors that name a column or a category
 TASKS = ("classification", "regression")
+Trace = dict[str, Tensor]  # attention weights of a block, between "cells" and between "rows"
 NEIGHBORS = (1, 3)  # a cell also sees the cells so many columns further, around the end
 
 
@@ -190,7 +191,7 @@ class Attention(nn.Module):
         return K, V
 
     def between_rows(
-        self, x: Tensor, K: Tensor, V: Tensor, gain: Tensor, trace: dict | None
+        self, x: Tensor, K: Tensor, V: Tensor, gain: Tensor, trace: Trace | None
     ) -> Tensor:
         """Attend from the rows of x (b, n, d, e) to keys (b, d, h, k, e / h)."""
         b, n, d, e = x.shape
@@ -207,7 +208,7 @@ class Attention(nn.Module):
         out = out.view(b, d, *out.shape[1:]).permute(0, 3, 1, 2, 4).reshape(b, n, d, e)
         return self.out(out)  # type: ignore[no-any-return]
 
-    def between_cells(self, x: Tensor, n_asking: int, trace: dict | None) -> Tensor:
+    def between_cells(self, x: Tensor, n_asking: int, trace: Trace | None) -> Tensor:
         """Attend from the last cells of each row of x (b, n, d, e) to all of its cells."""
         b, n, d, e = x.shape
         kv = self.key_value(x).view(b * n, d, 2, self.n_heads, e // self.n_heads)
@@ -237,7 +238,11 @@ class Block(nn.Module):
         self.contract = nn.Linear(2 * e, e, bias=False)
 
     def forward(
-        self, x: Tensor, n_keys: int, memory: Memory | None = None, trace: dict | None = None
+        self,
+        x: Tensor,
+        n_keys: int,
+        memory: Memory | None = None,
+        trace: Trace | None = None,
     ) -> tuple[Tensor, Memory]:
         """Update rows x (b, n, d + 1, e), of which the first `n_keys` are seen by all.
 
@@ -262,6 +267,9 @@ class InContextNPT(nn.Module):
     config : Config
         Sizes.
     """
+
+    borders: Tensor
+    tails: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -328,7 +336,11 @@ class InContextNPT(nn.Module):
         return self._blocks(x, x.shape[1])[1]
 
     def query(
-        self, facts: Tensor, memories: list[Memory], task: str, traces: list[dict] | None = None
+        self,
+        facts: Tensor,
+        memories: list[Memory],
+        task: str,
+        traces: list[Trace] | None = None,
     ) -> Tensor:
         """Return the target's token (b, n, e) of rows that see the encoded context."""
         b, n, _, _ = facts.shape
@@ -341,7 +353,7 @@ class InContextNPT(nn.Module):
         x: Tensor,
         n_keys: int,
         memories: list[Memory] | None = None,
-        traces: list[dict] | None = None,
+        traces: list[Trace] | None = None,
     ) -> tuple[Tensor, list[Memory]]:
         made = []
         for i, block in enumerate(self.blocks):

@@ -138,11 +138,14 @@ class Block(nn.Module):
         if queries_only:
             H = H[:, n_context:]
         elif n_context or not Q.shape[-2]:  # an empty context stays one
-            outs.append(attend(Q[..., :n_context, :], *memory, self.rows.scale)[0])
+            outs.append(
+                attend(Q[..., :n_context, :], memory.keys, memory.values, self.rows.scale)[0]
+            )
         if Q.shape[-2] > n_context:
-            own = (part[..., n_context:, :] for part in (Q, K, V))
-            own_Q, own_K, own_V = own
-            out, weights = attend_and_self(own_Q, *memory, own_K, own_V, self.rows.scale)
+            own_Q, own_K, own_V = (part[..., n_context:, :] for part in (Q, K, V))
+            out, weights = attend_and_self(
+                own_Q, memory.keys, memory.values, own_K, own_V, self.rows.scale
+            )
             outs.append(out)
             if trace is not None:
                 trace["rows"] = weights
@@ -161,7 +164,7 @@ class Block(nn.Module):
         projected = self.cell_project(normalize(H)).flatten(0, 1).chunk(3, dim=-1)
         Q, K, V = (split_heads(part, self.cell_heads) for part in projected)  # (m n, h, d, c)
         out, weights = attend(Q, K, V, self.cell_scale, weights=trace is not None)
-        if trace is not None:
+        if trace is not None and weights is not None:
             trace["cells"] = weights.unflatten(0, (m, n))  # (m, n, h, d, d)
         out = self.cell_output(merge_heads(out).unflatten(0, (m, n)))
         H = self._add(H, out, self.cell_residual)
@@ -207,6 +210,9 @@ class NPT(nn.Module):
     >>> net.predict(cells[:, :2], net.encode(cells)).shape
     torch.Size([2, 2, 3])
     """
+
+    code_index: Tensor
+    code_exists: Tensor
 
     def __init__(
         self,
@@ -279,7 +285,7 @@ class NPT(nn.Module):
         H = self.tokenizer(cells, hidden)
         for block in self.blocks[:-1]:
             H, _ = block(H, n_context)
-        return self.blocks[-1](H, n_context, queries_only=True)[0]
+        return self.blocks[-1](H, n_context, queries_only=True)[0]  # type: ignore[no-any-return]
 
     def encode(self, context: Tensor) -> list[Memory]:
         """Return what queries need of a context ``(m or 1, n, d)``: keys and values per block."""
@@ -287,11 +293,12 @@ class NPT(nn.Module):
         for block in self.blocks[:-1]:
             H, memory = block(H, H.shape[1])
             memories.append(memory)
-        _, K, V = self.blocks[-1].rows.heads(H)  # nothing reads what the last block makes of H
+        # nothing reads what the last block makes of H
+        _, K, V = self.blocks[-1].rows.heads(H)  # type: ignore[union-attr, operator]
         return [*memories, Memory(K, V)]
 
     def query(
-        self, cells: Tensor, memories: list[Memory], traces: list[dict] | None = None
+        self, cells: Tensor, memories: list[Memory], traces: list[dict[str, Tensor]] | None = None
     ) -> Tensor:
         """Return the tokens ``(m, q, d, e)`` of queries ``(m or 1, q, d)``; targets are hidden."""
         hidden = torch.zeros_like(cells, dtype=torch.bool)
@@ -299,7 +306,7 @@ class NPT(nn.Module):
         H = self.tokenizer(cells, hidden)
         for i, (block, memory) in enumerate(zip(self.blocks, memories, strict=True)):
             H, _ = block(H, 0, memory=memory, trace=None if traces is None else traces[i])
-        return H
+        return H  # type: ignore[no-any-return]
 
     def target(self, H: Tensor) -> Tensor:
         """Return logits, or the standardised target, ``(m, q, n_outputs)`` from tokens."""
@@ -312,7 +319,7 @@ class NPT(nn.Module):
         row = normalize(row)
         if self.read is not None:
             row = F.gelu(self.read(row))
-        return self.target_output(row)
+        return self.target_output(row)  # type: ignore[no-any-return]
 
     def per_query(self, memories: list[Memory]) -> int:
         """Return the attention scores of a query, over all members, heads and keys."""

@@ -1,9 +1,13 @@
 """Parameter sets that stand for a publication."""
 
+from __future__ import annotations
+
+from typing import Any
+
 SMALL_TABLE_ROWS = 1000  # the paper's NPT-Small was used below
 
 
-def paper_preset(n_samples, n_steps=2000):
+def paper_preset(n_samples: int, n_steps: int = 2000) -> dict[str, Any]:
     """Return the parameters of NPT as published, for `NPTClassifier` and `NPTRegressor`.
 
     Four blocks (eight layers) of full-width attention between datapoints and attention between

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import torch
 
+from ..core.base import BaseSelfAttention
 from ..core.training import TrainingDiverged, train
 from .context import CONTEXT_ROWS, LOO_FOLDS, as_tensor
 from .ensemble import Ensemble
@@ -27,7 +28,7 @@ TUNING_FROM = 40  # rows; fewer can not be held out and learnt from
 TUNING_HELD_OUT = 0.25
 
 
-class PretrainedMixin:
+class PretrainedMixin(BaseSelfAttention):
     """The part of an NPT estimator that works with the shipped weights."""
 
     def _choose_pretrained(self, n_rows, n_columns, n_classes):
@@ -149,16 +150,16 @@ class PretrainedMixin:
         else:
             n_steps = self.fine_tune
         table = as_tensor(module, cells)
-        validate = None
         if held is not None:
             context = table[trained[sample_evenly(CONTEXT_ROWS, cells[trained, -1], rng)]]
             queries = table[held[sample_evenly(CONTEXT_ROWS, cells[held, -1], rng)]]
 
-            def validate(module):
-                return module.held_out_loss(context, queries)
+        def held_out_loss(module):
+            return module.held_out_loss(context, queries)
 
+        validate = None if held is None else held_out_loss
         with torch.no_grad():
-            before = validate(module) if validate else None
+            before = math.nan if validate is None else validate(module)
         untouched = copy.deepcopy(module.state_dict())
         n_epochs = math.ceil(n_steps / STEPS)
         steps_of = iter([len(part) for part in np.array_split(np.arange(n_steps), n_epochs)])
@@ -196,7 +197,7 @@ class PretrainedMixin:
                 schedule=_warm_then_falling,
                 clip_norm=1.0,
                 average=0.9,
-                n_iter_no_change=TUNING_PATIENCE if validate else None,
+                n_iter_no_change=None if validate is None else TUNING_PATIENCE,
                 generator=torch.Generator().manual_seed(seed),
                 device=table.device,
                 callbacks=self.callbacks,
@@ -206,13 +207,13 @@ class PretrainedMixin:
                 y=y,
             )
             with torch.no_grad():
-                after = validate(module) if validate else None
+                after = math.nan if validate is None else validate(module)
         except TrainingDiverged:
-            if not validate:
+            if validate is None:
                 raise
             module.zero_grad(set_to_none=True)
         self.n_iter_ = len(self.history_)
-        if validate and not after < before:
+        if validate is not None and not after < before:
             module.load_state_dict(untouched)
 
 

@@ -15,7 +15,7 @@ EPSILON = 1e-6  # the least norm to divide by: a padded step has the norm 0
 
 def unit_rows(x: Tensor) -> Tensor:
     """Divide rows by their Euclidean norm: the feature map of the cosine kernel."""
-    return x * torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(EPSILON).reciprocal()
+    return x * torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(EPSILON).reciprocal()  # type: ignore[no-any-return]
 
 
 def even_rows(lengths: Tensor, n_rows: int) -> Tensor:
@@ -138,7 +138,7 @@ class PrimalAttention(nn.Module):
         self.no_weight_decay = {"W", "Lambda", "log_root", "mean", "log_diagonal", "lower"}
 
     def _make_output(self, n_members: int, rank: int, c: int) -> None:
-        self.Lambda = nn.Parameter(torch.rand(n_members, self.n_heads, rank))
+        self.Lambda: Tensor = nn.Parameter(torch.rand(n_members, self.n_heads, rank))
         bound = (2 * rank) ** -0.5
         self.C = nn.Parameter(torch.empty(n_members, 2, rank, c).uniform_(-bound, bound))
         self.b = nn.Parameter(torch.zeros(n_members, c))
@@ -225,7 +225,7 @@ class BayesianPrimalAttention(PrimalAttention):
         self.b = nn.Parameter(torch.zeros(n_members, c))
 
     @property
-    def Lambda(self) -> Tensor:
+    def Lambda(self) -> Tensor:  # type: ignore[override]
         r"""The factor of the scores in J: here :math:`\Lambda^{-1/2}`, as published."""
         return self.log_root.exp()
 
@@ -282,19 +282,19 @@ class SoftmaxAttention(nn.Module):
         scores = Q @ K.mT * Q.shape[-1] ** -0.5
         if steps.mask is not None:
             scores = scores.masked_fill(~steps.mask[:, None, None, :], -torch.inf)
-        return scores.softmax(dim=-1)
+        return scores.softmax(dim=-1)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, steps: Steps) -> Tensor:
         Q, K, V = self._heads(x)
         scale = Q.shape[-1] ** -0.5
         if steps.mask is None:
-            flat = (part.flatten(0, 1) for part in (Q, K, V))  # its fast kernel wants four axes
-            o = attend(*flat, scale)[0].view(Q.shape)
+            q, k, v = (part.flatten(0, 1) for part in (Q, K, V))  # its fast kernel wants four axes
+            o = attend(q, k, v, scale)[0].view(Q.shape)
         else:
             mask = steps.mask[:, None, None, :].expand(-1, 1, Q.shape[-2], -1)
             mask = mask.repeat(Q.shape[0], 1, 1, 1)  # (m * n, 1, t, t)
-            flat = (part.flatten(0, 1) for part in (Q, K, V))
-            o = F.scaled_dot_product_attention(*flat, attn_mask=mask, scale=scale).view(Q.shape)
+            q, k, v = (part.flatten(0, 1) for part in (Q, K, V))
+            o = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale).view(Q.shape)
         return self.out(merge_heads(o))  # type: ignore[no-any-return]
 
 
@@ -344,4 +344,4 @@ class NoAttention(nn.Module):
 
 
 def _orthogonal(shape: tuple[int, int, int]) -> Tensor:
-    return nn.init.orthogonal_(torch.empty(shape))  # type: ignore[no-any-return]
+    return nn.init.orthogonal_(torch.empty(shape))

@@ -1,11 +1,15 @@
 """How primal attention is fitted: tables and series into tensors, training, prediction."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, _check_n_features
@@ -68,57 +72,59 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     }
 
+    batch_size: int | Literal["auto"]  # type: ignore[assignment]
+
     def __init__(
         self,
         *,
-        attention="primal",
-        primal_layers="all",
-        rank="auto",
-        rank_multiplier=10,
-        eta=0.1,
-        data_dependent=True,
-        ksvd_reduction="sample",
-        ksvd_trace="parameters",
-        architecture="masked",
-        stem="conv",
-        pooling="auto",
-        feed_forward_dim=None,
-        n_estimators=4,
-        augment="auto",
-        uncertainty=None,
-        n_posterior_samples=10,
-        kl_weight="auto",
-        tokenizer="auto",
-        layout="channels_first",
-        scale=True,
-        missing="error",
-        categorical_features="from_dtype",
-        max_categories=255,
-        optimizer="adamw",
-        d_model=32,
-        n_heads=2,
-        n_layers=1,
-        dropout=0.1,
-        max_epochs=30,
-        batch_size="auto",
-        learning_rate=2e-3,
-        weight_decay=0.01,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=16,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        attention: Literal["primal", "softmax", "linear", "none"] = "primal",
+        primal_layers: Literal["all", "last"] | int = "all",
+        rank: Literal["auto"] | int = "auto",
+        rank_multiplier: int = 10,
+        eta: float = 0.1,
+        data_dependent: bool = True,
+        ksvd_reduction: Literal["sample", "batch"] = "sample",
+        ksvd_trace: Literal["parameters", "data"] = "parameters",
+        architecture: Literal["masked", "paper"] = "masked",
+        stem: Literal["conv", "linear"] = "conv",
+        pooling: Literal["auto", "flatten", "mean"] | int = "auto",
+        feed_forward_dim: int | None = None,
+        n_estimators: int = 4,
+        augment: bool | Literal["auto"] = "auto",
+        uncertainty: Literal["svgp"] | None = None,
+        n_posterior_samples: int = 10,
+        kl_weight: Literal["auto"] | float = "auto",
+        tokenizer: Literal["auto", "feature", "timestep"] = "auto",
+        layout: Literal["channels_first", "channels_last"] = "channels_first",
+        scale: bool = True,
+        missing: Literal["error", "interpolate"] = "error",
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+        max_categories: int = 255,
+        optimizer: Literal["adamw", "radam"] = "adamw",
+        d_model: int = 32,
+        n_heads: int = 2,
+        n_layers: int | Literal["auto"] = 1,
+        dropout: float = 0.1,
+        max_epochs: int = 30,
+        batch_size: Literal["auto"] | int = "auto",
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.01,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 16,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             d_model=d_model,
             n_heads=n_heads,
             n_layers=n_layers,
             dropout=dropout,
             max_epochs=max_epochs,
-            batch_size=batch_size,
+            batch_size=batch_size,  # type: ignore[arg-type]  # "auto" is known here alone
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             early_stopping=early_stopping,
@@ -358,7 +364,10 @@ class BasePrimalAttention(LookingMixin, BaseSelfAttention):
         """Return the kind of each layer, first to last."""
         if self.attention != "primal":
             return [self.attention] * self.n_layers_
-        n_primal = {"all": self.n_layers_, "last": 1}.get(self.primal_layers, self.primal_layers)
+        if self.primal_layers == "all":
+            n_primal = self.n_layers_
+        else:
+            n_primal = 1 if self.primal_layers == "last" else self.primal_layers
         n_primal = min(n_primal, self.n_layers_)
         kinds = ["softmax"] * (self.n_layers_ - n_primal) + ["primal"] * n_primal
         if self.uncertainty == "svgp":

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from ..core.display import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, finish_axes, new_axes
+from ..core.typing import Axes, Table
 from .spectrum import attention_spectrum
+
+if TYPE_CHECKING:
+    from .spectrum import AttentionSpectrum
 
 _COLORS = (BLUE, VERMILION, GREEN, ORANGE, SKY, GREY)
 
@@ -50,14 +57,23 @@ class AttentionSpectrumDisplay:
     1
     """
 
-    def __init__(self, *, cumulative, deviation, labels, estimator_name=None):
+    def __init__(
+        self,
+        *,
+        cumulative: Sequence[np.ndarray],
+        deviation: Sequence[np.ndarray],
+        labels: Sequence[str],
+        estimator_name: str | None = None,
+    ) -> None:
         self.cumulative = cumulative
         self.deviation = deviation
         self.labels = labels
         self.estimator_name = estimator_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, name=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, X: Table, *, name: str | None = None, ax: Axes | None = None
+    ) -> Self:
         """Ask a fitted estimator for its spectrum and draw it.
 
         Parameters
@@ -80,7 +96,9 @@ class AttentionSpectrumDisplay:
         return cls.from_spectrum(attention_spectrum(estimator, X), name=name, ax=ax)
 
     @classmethod
-    def from_spectrum(cls, spectrum, *, name=None, ax=None):
+    def from_spectrum(
+        cls, spectrum: AttentionSpectrum, *, name: str | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw a spectrum.
 
         Parameters
@@ -110,7 +128,7 @@ class AttentionSpectrumDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters

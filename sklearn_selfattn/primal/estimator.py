@@ -1,12 +1,15 @@
 """PrimalAttentionClassifier and PrimalAttentionRegressor."""
 
+from __future__ import annotations
+
 import math
 from collections import namedtuple
+from typing import Self
 
 import numpy as np
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, logsumexp
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.base import (
@@ -14,6 +17,7 @@ from ..core.base import (
     SelfAttentionRegressorMixin,
     guarded_fit,
 )
+from ..core.typing import Table, available_if
 from .base import BasePrimalAttention
 from .series import is_series
 
@@ -223,7 +227,7 @@ class PrimalAttentionClassifier(SelfAttentionClassifierMixin, BasePrimalAttentio
     _has_noise_scale = False
 
     @guarded_fit
-    def fit(self, X, y):
+    def fit(self, X: Table, y: ArrayLike) -> Self:
         """Train on series or a table.
 
         Parameters
@@ -286,7 +290,7 @@ class PrimalAttentionClassifier(SelfAttentionClassifierMixin, BasePrimalAttentio
             return self._read(X)
         return super()._encode_table(X, reset=reset)
 
-    def predict_uncertainty(self, X):
+    def predict_uncertainty(self, X: Table) -> Uncertainty:
         """Split the uncertainty of predictions by where it comes from.
 
         The total is the entropy of the predicted probabilities. What members and posterior draws
@@ -487,7 +491,7 @@ class PrimalAttentionRegressor(SelfAttentionRegressorMixin, BasePrimalAttention)
         return self.uncertainty == "svgp"
 
     @guarded_fit
-    def fit(self, X, y):
+    def fit(self, X: Table, y: ArrayLike) -> Self:
         """Train on series or a table.
 
         Parameters
@@ -539,7 +543,7 @@ class PrimalAttentionRegressor(SelfAttentionRegressorMixin, BasePrimalAttention)
         return outputs[..., 0].mean(dim=(1, 2))
 
     @available_if(_is_bayesian)
-    def predict_uncertainty(self, X):
+    def predict_uncertainty(self, X: Table) -> Uncertainty:
         """Split the uncertainty of predictions by where it comes from; "svgp" only.
 
         The target is taken as Gaussian around each member's and draw's prediction, with one

@@ -1,6 +1,10 @@
 """AsymmetricKSVD: the singular vectors of an asymmetric kernel, without training."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.linalg import svd
@@ -9,12 +13,12 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    _fit_context,
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..core.typing import Table, checked_fit
 from .factors import flip_signs
 
 BLOCK_CELLS = 2**22  # of a kernel matrix that are held at once in `transform`
@@ -111,14 +115,15 @@ class AsymmetricKSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def __init__(
         self,
-        n_components=10,
+        n_components: int = 10,
         *,
-        kernel="sne",
-        gamma=None,
-        output="both",
-        n_landmarks=1000,
-        random_state=None,
-    ):
+        kernel: Literal["sne", "softmax", "rbf", "linear", "precomputed"]
+        | Callable[..., Any] = "sne",
+        gamma: float | None = None,
+        output: Literal["both", "left", "right"] = "both",
+        n_landmarks: int | None = 1000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_components = n_components
         self.kernel = kernel
         self.gamma = gamma
@@ -126,8 +131,8 @@ class AsymmetricKSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.n_landmarks = n_landmarks
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @checked_fit
+    def fit(self, X: Table, y: object = None) -> Self:
         """Decompose the kernel of the training rows.
 
         Parameters
@@ -210,7 +215,7 @@ class AsymmetricKSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise ValueError("A kernel value is not finite.")
         return K
 
-    def transform(self, X):
+    def transform(self, X: Table) -> np.ndarray:
         """Return the features of rows.
 
         Parameters

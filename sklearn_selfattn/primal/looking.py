@@ -1,18 +1,22 @@
 """What a fitted net looked at: the attention protocol, and what the lens reads."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
+from ..core.typing import Table
 
 MAX_MAP_STEPS = 1024  # a kernel or softmax matrix of more tokens is not shown
 
 
-class LookingMixin:
+class LookingMixin(BaseSelfAttention):
     """Attention of a fitted estimator, for one with `_inputs`, `_forward_rows` and `module_`."""
 
-    def attention_weights(self, X, layer=None):
+    def attention_weights(self, X: Table, layer: int | None = None) -> AttentionMaps:
         r"""Return which tokens look at which, layer by layer.
 
         A primal layer has no softmax: what is returned is the kernel that it stands for,
@@ -45,7 +49,7 @@ class LookingMixin:
                 "shown. attention_spectrum needs no map."
             )
         n_layers = len(self.module_.blocks)
-        layers = range(n_layers)
+        layers = list(range(n_layers))
         if layer is not None:
             if not -n_layers <= layer < n_layers:
                 raise ValueError(f"layer has to be in [{-n_layers}, {n_layers}), got {layer}.")

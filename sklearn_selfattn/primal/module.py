@@ -55,7 +55,8 @@ class SeriesTokenizer(nn.Module):
         self.offsets = OFFSETS if stem == "conv" else (0,)
         self.embed = MemberLinear(n_members, len(self.offsets) * n_channels, d_model)
         self.hidden = MemberLinear(n_members, d_model, d_model) if stem == "conv" else None
-        self.learnt, self.place = None, None
+        self.learnt: nn.Parameter | None = None
+        self.place = None
         if n_learnt:
             start = torch.empty(n_members, 1, n_learnt, d_model).uniform_(-0.02, 0.02)
             self.learnt = nn.Parameter(start)
@@ -72,7 +73,8 @@ class SeriesTokenizer(nn.Module):
         if self.hidden is not None:
             x = self.hidden(F.gelu(normalize(x)))
         if self.place is None:
-            return x * math.sqrt(x.shape[-1]) + self.learnt[:, :, :t]
+            assert self.learnt is not None
+            return x * math.sqrt(x.shape[-1]) + self.learnt[:, :, :t]  # type: ignore[no-any-return]
         time = (torch.arange(t, dtype=X.dtype, device=X.device) + 0.5) / lengths[:, None]
         time = time.unsqueeze(-1)  # (n, t, 1)
         angle = math.pi * time * torch.arange(1, N_WAVES + 1, dtype=X.dtype, device=X.device)
@@ -339,7 +341,7 @@ class PrimalNet(nn.Module):
         x = self.embed(X, steps)
         for block in self.blocks[:layer]:
             x = block(x, steps)
-        return self.blocks[layer].seen(x), steps
+        return self.blocks[layer].seen(x), steps  # type: ignore[operator]
 
     def forward(self, X: Tensor, noise: Tensor | None = None) -> Tensor:
         steps = self.steps_of(X)
@@ -368,13 +370,13 @@ class PrimalNet(nn.Module):
     def features_of(self, X: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         r"""Return :math:`\phi(Q), \phi(K)` of a primal layer, ``(n, m * h, t, c)`` each."""
         x, steps = self.layer_input(X, layer)
-        phi_q, phi_k = self.blocks[layer].attention.features(x, steps).unbind(2)
+        phi_q, phi_k = self.blocks[layer].attention.features(x, steps).unbind(2)  # type: ignore[union-attr, operator]
         return _by_row(phi_q), _by_row(phi_k)
 
     def projections_of(self, X: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Return e and r of a primal layer, ``(n, m * h, t, s)`` each."""
         x, steps = self.layer_input(X, layer)
-        e, r = self.blocks[layer].attention.scores(x, steps).unbind(2)
+        e, r = self.blocks[layer].attention.scores(x, steps).unbind(2)  # type: ignore[union-attr, operator]
         return _by_row(e), _by_row(r)
 
     def map_of(self, X: Tensor, layer: int, chosen: Tensor) -> Tensor:
@@ -389,7 +391,7 @@ class PrimalNet(nn.Module):
         x, steps = self.layer_input(X, layer)
         mask = None if steps.mask is None else steps.mask[:, chosen]
         few = Steps(mask, steps.rows, steps.lengths)
-        return _by_row(attention.shares(x[:, :, chosen], few))
+        return _by_row(attention.shares(x[:, :, chosen], few))  # type: ignore[union-attr, operator]
 
 
 def _by_row(x: Tensor) -> Tensor:

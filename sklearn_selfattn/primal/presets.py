@@ -1,7 +1,11 @@
 """Parameter sets that stand for a publication."""
 
+from __future__ import annotations
 
-def paper_preset():
+from typing import Any
+
+
+def paper_preset() -> dict[str, Any]:
     r"""Return the parameters of the PrimalFormer for series, as published [1]_.
 
     Two post-norm layers of width 512 with 8 heads, a linear embedding with learnt positions, one

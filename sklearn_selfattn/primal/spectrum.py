@@ -1,9 +1,15 @@
 """The lens: how many directions an attention matrix has, and whether projections found them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.maps import as_attention_maps
+from ..core.typing import Table
 from .factors import factor_svd
 
 MAX_TOKENS = 512  # of a softmax matrix that is decomposed
@@ -30,14 +36,14 @@ class AttentionSpectrum:
     array([[1.75]])
     """
 
-    def __init__(self, values, kinds):
+    def __init__(self, values: Sequence[np.ndarray], kinds: Sequence[str]) -> None:
         self.values = [np.asarray(layer, dtype=np.float64) for layer in values]
         self.kinds = list(kinds)
 
     def __len__(self):
         return len(self.values)
 
-    def cumulative(self):
+    def cumulative(self) -> list[np.ndarray]:
         """Return the share that the largest m singular values have of their sum.
 
         Returns
@@ -48,7 +54,7 @@ class AttentionSpectrum:
         sums = [layer.cumsum(axis=-1) for layer in self.values]
         return [s / np.where(s[..., -1:] > 0, s[..., -1:], 1.0) for s in sums]
 
-    def effective_rank(self):
+    def effective_rank(self) -> list[np.ndarray]:
         """Return the exponential of the entropy of the normalised singular values.
 
         Returns
@@ -65,7 +71,7 @@ class AttentionSpectrum:
         return ranks
 
 
-def attention_spectrum(obj, X=None):
+def attention_spectrum(obj: Any, X: Table | None = None) -> AttentionSpectrum:
     r"""Return the singular values of the attention of each layer.
 
     A steep spectrum says that a layer's attention has few directions, so that a small rank holds
@@ -128,7 +134,7 @@ def attention_spectrum(obj, X=None):
     return AttentionSpectrum(values, kinds)
 
 
-def ksvd_residual(estimator, X):
+def ksvd_residual(estimator: Any, X: Table) -> dict[int, np.ndarray]:
     r"""Tell how far the projections of primal layers are from singular vectors.
 
     The share of the energy of e that lies outside the span of the kernel's leading s left singular

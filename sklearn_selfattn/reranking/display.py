@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
 
 from ..core.display import (
     BLUE,
@@ -16,6 +21,7 @@ from ..core.display import (
     import_pyplot,
     label_ticks,
 )
+from ..core.typing import Axes, Table
 from .metrics import retrieval_metric
 
 RECALL_LEVELS = np.linspace(0.0, 1.0, 21)
@@ -64,7 +70,15 @@ class RerankDisplay:
     True
     """
 
-    def __init__(self, *, before, after, curves, levels, name=None):
+    def __init__(
+        self,
+        *,
+        before: ArrayLike,
+        after: ArrayLike,
+        curves: np.ndarray,
+        levels: np.ndarray,
+        name: str | None = None,
+    ) -> None:
         self.before = before
         self.after = after
         self.curves = curves
@@ -72,7 +86,15 @@ class RerankDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, y=None, *, relevance=None, name=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Table | None = None,
+        y: ArrayLike | None = None,
+        *,
+        relevance: sparse.sparray | sparse.spmatrix | ArrayLike | None = None,
+        name: str | None = None,
+    ) -> Self:
         """Re-rank with a fitted estimator and draw what changed.
 
         Parameters
@@ -93,7 +115,8 @@ class RerankDisplay:
         RerankDisplay
             The display, drawn.
         """
-        precision, curves, n_queries = [[], []], np.zeros((2, len(RECALL_LEVELS))), 0
+        precision: list[list[Any]] = [[], []]
+        curves, n_queries = np.zeros((2, len(RECALL_LEVELS))), 0
         for before, after, n_relevant in estimator._retrieve(X, y, relevance, None, None):
             counted = n_relevant > 0
             n_queries += counted.sum()
@@ -113,7 +136,7 @@ class RerankDisplay:
             name=type(estimator).__name__ if name is None else name,
         ).plot()
 
-    def plot(self, axes=None):
+    def plot(self, axes: Sequence[Axes] | None = None) -> Self:
         """Draw both pictures.
 
         Parameters
@@ -219,9 +242,17 @@ class RankedListDisplay:
     """
 
     def __init__(
-        self, *, before, after, relevant, affinity, attention, items, images=None,
-        query_image=None,
-    ):  # fmt: skip
+        self,
+        *,
+        before: ArrayLike,
+        after: ArrayLike,
+        relevant: ArrayLike,
+        affinity: np.ndarray,
+        attention: np.ndarray | None,
+        items: ArrayLike,
+        images: ArrayLike | None = None,
+        query_image: ArrayLike | None = None,
+    ) -> None:
         self.before = before
         self.after = after
         self.relevant = relevant
@@ -233,9 +264,17 @@ class RankedListDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, x, label=None, *, relevant=None, images=None, query_image=None,
-        n_shown=10, n_items=40,
-    ):  # fmt: skip
+        cls,
+        estimator: Any,
+        x: ArrayLike,
+        label: object = None,
+        *,
+        relevant: ArrayLike | None = None,
+        images: ArrayLike | None = None,
+        query_image: ArrayLike | None = None,
+        n_shown: int = 10,
+        n_items: int = 40,
+    ) -> Self:
         """Look at one query with a fitted estimator.
 
         Parameters
@@ -285,7 +324,7 @@ class RankedListDisplay:
             query_image=query_image,
         ).plot()
 
-    def plot(self):
+    def plot(self) -> Self:
         """Draw strips and maps.
 
         Returns
@@ -296,25 +335,25 @@ class RankedListDisplay:
         plt = import_pyplot("RankedListDisplay.plot")
         self.figure_ = plt.figure(figsize=(10.0, 6.6), layout="constrained")
         top, bottom = self.figure_.subfigures(2, 1, height_ratios=[1.0, 1.9])
-        n_shown = len(self.before)
+        before, after = np.asarray(self.before), np.asarray(self.after)
+        n_shown, relevant, items = len(before), np.asarray(self.relevant), np.asarray(self.items)
+        images = None if self.images is None else np.asarray(self.images)
         cells = top.subplots(2, n_shown + 1, squeeze=False)
         self.strips_ = []
-        for axes, ranking, title in zip(
-            cells, (self.before, self.after), ("before", "after"), strict=True
-        ):
+        for axes, ranking, title in zip(cells, (before, after), ("before", "after"), strict=True):
             _cell(axes[0], self.query_image, "query", INK)
             axes[0].set_ylabel(title, color=INK)
             for ax, row in zip(axes[1:], ranking, strict=True):
-                color = GREEN if self.relevant[row] else VERMILION
-                _cell(ax, None if self.images is None else self.images[row], str(row), color)
+                color = GREEN if relevant[row] else VERMILION
+                _cell(ax, None if images is None else images[row], str(row), color)
             self.strips_.append(list(axes[1:]))
         shown = [(np.asarray(self.affinity), "Affinity features", "cosine", "anchor")]
         if self.attention is not None:
             attention = np.asarray(self.attention)
             shown.append((attention, "Attention, mean of heads and layers", "weight", "looked at"))
         self.maps_ = list(np.atleast_1d(bottom.subplots(1, len(shown))))
-        labels = ["query", *range(1, len(self.items) + 1)]
-        is_relevant = [True, *self.relevant[np.asarray(self.items)]]
+        labels = ["query", *range(1, len(items) + 1)]
+        is_relevant = [True, *relevant[items]]
         for ax, (values, title, what, across) in zip(self.maps_, shown, strict=True):
             draw_heatmap(ax, values, colorbar_label=what, gamma=0.5 if what == "weight" else 1.0)
             columns = labels[: values.shape[1]] + list(range(len(labels), values.shape[1]))

@@ -1,10 +1,16 @@
 """AttentionReranker: a second look at the nearest neighbours, learnt from ranked lists."""
 
+from __future__ import annotations
+
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -12,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.base import EARLY_STOPPING_ROWS, BaseSelfAttention, guarded_fit
 from ..core.holdout import hold_out
+from ..core.typing import Table
 from .gallery import DTYPES, TwoStageSearch
 from .lists import ListBatches, ListLoss, RankedLists, best_blend, precision_by_blend, score_lists
 from .metrics import as_pairs, relevance_hits, retrieval_metric
@@ -219,35 +226,35 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
     def __init__(
         self,
         *,
-        n_candidates=256,
-        n_anchors=64,
-        n_train_candidates=64,
-        n_neighbors=5,
-        weights="uniform",
-        searcher=None,
-        temperature=0.5,
-        exclude_query=False,
-        positives="each",
-        reconstruction_weight=0.2,
-        feature_dropout=0.3,
-        blend="auto",
-        d_model=32,
-        n_heads=2,
-        n_layers=2,
-        dropout=0.1,
-        max_epochs=6,
-        batch_size=32,
-        learning_rate=2e-3,
-        weight_decay=1e-4,
-        early_stopping="auto",
-        validation_fraction=0.15,
-        n_iter_no_change=3,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        n_candidates: int = 256,
+        n_anchors: int = 64,
+        n_train_candidates: int = 64,
+        n_neighbors: int = 5,
+        weights: Literal["uniform", "distance"] | Callable[..., Any] = "uniform",
+        searcher: Any = None,
+        temperature: float = 0.5,
+        exclude_query: bool = False,
+        positives: Literal["each", "any"] = "each",
+        reconstruction_weight: float = 0.2,
+        feature_dropout: float = 0.3,
+        blend: float | Literal["auto"] = "auto",
+        d_model: int = 32,
+        n_heads: int = 2,
+        n_layers: int | Literal["auto"] = 2,
+        dropout: float = 0.1,
+        max_epochs: int = 6,
+        batch_size: int = 32,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-4,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.15,
+        n_iter_no_change: int = 3,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_candidates = n_candidates
         self.n_anchors = n_anchors
         self.n_train_candidates = n_train_candidates
@@ -290,7 +297,15 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
     # --- fitting --------------------------------------------------------------------------
 
     @guarded_fit
-    def fit(self, X, y=None, *, relevance=None, queries=None, views=None):
+    def fit(
+        self,
+        X: Table,
+        y: ArrayLike | None = None,
+        *,
+        relevance: sparse.sparray | sparse.spmatrix | ArrayLike | None = None,
+        queries: ArrayLike | None = None,
+        views: Sequence[ArrayLike] | None = None,
+    ) -> Self:
         """Learn to re-rank the lists of X, and index X as the gallery.
 
         Parameters
@@ -335,7 +350,8 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
         self._index(X, y)
         seeds = self._draw_seeds()
 
-        own, groups = np.arange(len(X)), None
+        own: np.ndarray | None = np.arange(len(X))
+        groups = None
         vectors = self.gallery_
         if relevance is None:
             groups = np.unique(y, return_inverse=True)[1]
@@ -421,7 +437,7 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
                 "another that is relevant to it) among its nearest "
                 f"n_train_candidates={self.n_train_candidates} rows."
             )
-        validate = None
+        validate: Callable[[Any], float] | None = None
         if held_out is not None:
             where, (hits, n_relevant) = held_out
             precision = retrieval_metric(hits, "map_step")
@@ -435,10 +451,13 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
                 )
 
             def precisions(module):
-                return precision_by_blend(*score_lists(module, *where), hits, n_relevant)
+                refined, similarity = score_lists(module, *where)
+                return precision_by_blend(refined, similarity, hits, n_relevant)
 
-            def validate(module):  # the first place alone would be too noisy to choose epochs by
+            def held_out_loss(module):  # the first place alone would be too noisy to choose by
                 return 1.0 - precisions(module)[0].max()
+
+            validate = held_out_loss
 
         self._train(
             self._build_module(seeds[0], self._resolve_dtype(len(rows[0]))),
@@ -462,7 +481,7 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
 
     # --- classes --------------------------------------------------------------------------
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Table) -> np.ndarray:
         """Return the share of each class in the votes of the re-ranked neighbours.
 
         Parameters
@@ -496,7 +515,7 @@ class AttentionReranker(ClassifierMixin, TwoStageSearch):
             weight = 1 / distances
         return np.where(at_zero.any(axis=1, keepdims=True), at_zero, weight)
 
-    def predict(self, X):
+    def predict(self, X: Table) -> np.ndarray:
         """Return the class that most of the re-ranked neighbours have.
 
         Parameters

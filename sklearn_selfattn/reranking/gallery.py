@@ -1,10 +1,14 @@
 """A gallery that is searched in two stages, and what can be asked about the second."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral, Real
+from typing import Literal, Self, overload
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_scalar
@@ -14,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..core.base import BaseSelfAttention
 from ..core.maps import AttentionMaps
 from ..core.target import check_target
+from ..core.typing import Table
 from .lists import affinity_chunks, blended, score_lists
 from .metrics import as_pairs, parse_metric, relevance_hits, retrieval_metric
 from .search import DIGITS, check_ranking, nearest, query_blocks, unit_rows
@@ -54,7 +59,7 @@ class TwoStageSearch(BaseSelfAttention):
         if y is not None:
             self.classes_ = np.unique(y)
 
-    def set_gallery(self, X, y=None):
+    def set_gallery(self, X: Table, y: ArrayLike | None = None) -> Self:
         """Search in another gallery from now on, without training.
 
         Parameters
@@ -99,9 +104,8 @@ class TwoStageSearch(BaseSelfAttention):
     def _scored(self, vectors, ranking, *, rerank=True, place_weight=0.0):
         """Return the items of rankings in their new order, and their scores."""
         if rerank and not math.isinf(self.blend_):
-            scores = blended(
-                *score_lists(self.module_, vectors, self.gallery_, ranking), self.blend_
-            )
+            refined, similarity = score_lists(self.module_, vectors, self.gallery_, ranking)
+            scores = blended(refined, similarity, self.blend_)
         else:
             scores = np.einsum("qd,qkd->qk", vectors, self.gallery_[ranking], dtype=np.float64)
         if place_weight:
@@ -113,7 +117,32 @@ class TwoStageSearch(BaseSelfAttention):
         order = np.argsort(-scores, axis=1, kind="stable")
         return np.take_along_axis(ranking, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
-    def kneighbors(self, X=None, n_neighbors=None, return_distance=True, *, rerank=True):
+    @overload
+    def kneighbors(
+        self,
+        X: Table | None = ...,
+        n_neighbors: int | None = ...,
+        return_distance: Literal[True] = ...,
+        *,
+        rerank: bool = ...,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def kneighbors(
+        self,
+        X: Table | None = ...,
+        n_neighbors: int | None = ...,
+        *,
+        return_distance: Literal[False],
+        rerank: bool = ...,
+    ) -> np.ndarray: ...
+    def kneighbors(
+        self,
+        X: Table | None = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+        *,
+        rerank: bool = True,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Find the nearest rows of the gallery, re-ranked.
 
         Parameters
@@ -137,18 +166,18 @@ class TwoStageSearch(BaseSelfAttention):
         vectors, own = self._queries(X)
         n_neighbors = self._check_n_neighbors(n_neighbors, own)
         length = max(n_neighbors, self.n_candidates_)
-        ranking, distances = [], []
+        rankings, distances = [], []
         for rows in query_blocks(len(vectors), len(self.gallery_)):
             found = self._search(vectors[rows], length, own=None if own is None else own[rows])
             found, scores = self._scored(vectors[rows], found, rerank=rerank)
-            ranking.append(found[:, :n_neighbors])
+            rankings.append(found[:, :n_neighbors])
             distances.append(np.maximum(1.0 - scores[:, :n_neighbors], 0.0))
-        ranking, distances = np.concatenate(ranking), np.concatenate(distances)
-        return (distances, ranking) if return_distance else ranking
+        ranking = np.concatenate(rankings)
+        return (np.concatenate(distances), ranking) if return_distance else ranking
 
     def _check_n_neighbors(self, n_neighbors, own):
         n_neighbors = self.n_neighbors if n_neighbors is None else n_neighbors
-        if not isinstance(n_neighbors, Integral) or isinstance(n_neighbors, bool):
+        if not isinstance(n_neighbors, (int, np.integer)) or isinstance(n_neighbors, bool):
             raise TypeError(f"n_neighbors has to be an integer, got {n_neighbors!r}.")
         n_others = len(self.gallery_) - (own is not None)
         if not 1 <= n_neighbors <= n_others:
@@ -163,7 +192,12 @@ class TwoStageSearch(BaseSelfAttention):
             )
         return n_neighbors
 
-    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
+    def kneighbors_graph(
+        self,
+        X: Table | None = None,
+        n_neighbors: int | None = None,
+        mode: Literal["connectivity", "distance"] = "connectivity",
+    ) -> sparse.csr_matrix:
         """Return the graph of re-ranked neighbours.
 
         Parameters
@@ -188,7 +222,14 @@ class TwoStageSearch(BaseSelfAttention):
         shape = (len(ranking), len(self.gallery_))
         return sparse.csr_matrix((values, ranking.ravel(), indptr), shape=shape)
 
-    def rerank(self, X, ranking, *, n_candidates=None, place_weight=0.0):
+    def rerank(
+        self,
+        X: Table,
+        ranking: ArrayLike,
+        *,
+        n_candidates: int | None = None,
+        place_weight: float = 0.0,
+    ) -> np.ndarray:
         """Re-rank lists of any first stage.
 
         Parameters
@@ -231,7 +272,7 @@ class TwoStageSearch(BaseSelfAttention):
             parts = [look(affinity).to("cpu", torch.float64) for affinity in chunks]
         return torch.cat(parts).numpy()
 
-    def affinity(self, X, ranking=None):
+    def affinity(self, X: Table, ranking: ArrayLike | None = None) -> np.ndarray:
         """Return what the net sees: similarities of items to anchors.
 
         Parameters
@@ -248,7 +289,7 @@ class TwoStageSearch(BaseSelfAttention):
         """
         return self._each_list(X, ranking, lambda affinity: affinity)
 
-    def refine(self, X, ranking=None):
+    def refine(self, X: Table, ranking: ArrayLike | None = None) -> np.ndarray:
         """Return the refined features of the query and the items of its list.
 
         They belong to this list: the same row has other features in another one.
@@ -267,7 +308,9 @@ class TwoStageSearch(BaseSelfAttention):
         """
         return self._each_list(X, ranking, lambda affinity: self.module_(affinity))
 
-    def attention_weights(self, X, layer=None, *, ranking=None):
+    def attention_weights(
+        self, X: Table, layer: int | None = None, *, ranking: ArrayLike | None = None
+    ) -> AttentionMaps:
         """Return how much the items of a list look at each other.
 
         Parameters
@@ -352,8 +395,15 @@ class TwoStageSearch(BaseSelfAttention):
         return np.asarray(y), self.gallery_y_
 
     def retrieval_score(
-        self, X=None, y=None, metric="map", *, relevance=None, junk=None, rerank=True
-    ):
+        self,
+        X: Table | None = None,
+        y: ArrayLike | None = None,
+        metric: str = "map",
+        *,
+        relevance: sparse.sparray | sparse.spmatrix | ArrayLike | None = None,
+        junk: sparse.sparray | sparse.spmatrix | ArrayLike | None = None,
+        rerank: bool = True,
+    ) -> float:
         """Measure retrieval, averaged over queries.
 
         Parameters

@@ -1,8 +1,11 @@
 """Re-ranking on the graph of neighbours: k-reciprocal encoding and diffusion, kept sparse."""
 
+from __future__ import annotations
+
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import check_scalar
 
@@ -13,7 +16,15 @@ N_STEPS, TOLERANCE = 500, 1e-10  # of the conjugate gradients
 QUERIES_AT_ONCE = 64
 
 
-def k_reciprocal(queries, gallery, ranking, *, k1=20, k2=6, original_weight=0.3):
+def k_reciprocal(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    ranking: ArrayLike,
+    *,
+    k1: int = 20,
+    k2: int = 6,
+    original_weight: float = 0.3,
+) -> np.ndarray:
     r"""Re-rank by the overlap of k-reciprocal neighbourhoods, with memory linear in the rows.
 
     Two rows are reciprocal neighbours if each is among the `k1` nearest of the other. Each
@@ -144,7 +155,15 @@ def _mean_rows(near):
     return sparse.csr_array((share, near.ravel(), indptr), shape=(n_rows, n_rows))
 
 
-def diffusion(queries, gallery, ranking, *, n_neighbors=10, alpha=0.99, gamma=3.0):
+def diffusion(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    ranking: ArrayLike,
+    *,
+    n_neighbors: int = 10,
+    alpha: float = 0.99,
+    gamma: float = 3.0,
+) -> np.ndarray:
     r"""Re-rank by diffusion on the graph of mutual neighbours.
 
     Similarity spreads from the query's own neighbours over the graph of the gallery and settles at

@@ -135,8 +135,8 @@ def affinity_chunks(module, queries, gallery, ranking):
     for start in range(0, len(ranking), size):
         rows = slice(start, start + size)
         items = np.concatenate([queries[rows, None], gallery[ranking[rows]]], axis=1)
-        items = torch.as_tensor(items, dtype=weight.dtype, device=weight.device)
-        yield affinities(items, n_anchors)
+        tensor = torch.as_tensor(items, dtype=weight.dtype, device=weight.device)
+        yield affinities(tensor, n_anchors)
 
 
 def score_lists(module, queries, gallery, ranking):

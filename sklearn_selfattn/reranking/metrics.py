@@ -1,8 +1,12 @@
 """How good rankings are: average precision and its companions, each with one stated definition."""
 
+from __future__ import annotations
+
 import re
+from typing import Literal, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
@@ -10,7 +14,13 @@ from sklearn.utils.validation import column_or_1d
 _WITH_CUT = re.compile(r"(map|ndcg|mrr|precision|recall)@([1-9]\d*)")
 
 
-def relevance_hits(ranking, relevance, *, junk=None, own=None):
+def relevance_hits(
+    ranking: ArrayLike,
+    relevance: tuple[ArrayLike, ArrayLike] | sparse.sparray | sparse.spmatrix,
+    *,
+    junk: sparse.sparray | sparse.spmatrix | None = None,
+    own: ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Look up which items of rankings are relevant.
 
     Parameters
@@ -125,7 +135,29 @@ def _lookup(pairs, ranking):
     return keys[place] == wanted if len(keys) else np.zeros(ranking.shape, dtype=bool)
 
 
-def retrieval_metric(hits, metric="map", *, n_relevant=None, average=True):
+@overload
+def retrieval_metric(
+    hits: ArrayLike,
+    metric: str = ...,
+    *,
+    n_relevant: ArrayLike | None = ...,
+    average: Literal[True] = ...,
+) -> float: ...
+@overload
+def retrieval_metric(
+    hits: ArrayLike,
+    metric: str = ...,
+    *,
+    n_relevant: ArrayLike | None = ...,
+    average: Literal[False],
+) -> np.ndarray: ...
+def retrieval_metric(
+    hits: ArrayLike,
+    metric: str = "map",
+    *,
+    n_relevant: ArrayLike | None = None,
+    average: bool = True,
+) -> float | np.ndarray:
     r"""Measure rankings, given which of their items are relevant.
 
     Parameters

@@ -151,7 +151,7 @@ class AffinityEncoder(nn.Module):
         x = self._tokens(affinity)
         found = []
         for block in self.blocks:
-            found.append(block.attention(x))
+            found.append(block.attention(x))  # type: ignore[operator]
             x = block(x)
         return found
 

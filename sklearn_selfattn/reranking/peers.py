@@ -5,9 +5,12 @@ given ranking in a new order. Whether items are reordered among the first hundre
 gallery is said by the length of the ranking.
 """
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from .search import check_ranking, check_vectors, nearest, reorder
@@ -46,7 +49,14 @@ def _weighted(similarity, alpha):
     return np.maximum(similarity, 0.0) ** alpha
 
 
-def query_expansion(queries, gallery, ranking, *, n_neighbors=10, alpha=3.0):
+def query_expansion(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    ranking: ArrayLike,
+    *,
+    n_neighbors: int = 10,
+    alpha: float = 3.0,
+) -> np.ndarray:
     r"""Re-rank by a query that its own best items were added to.
 
     The expanded query is :math:`q + \sum_{i \le k} \max(s_i, 0)^\alpha \, g_i` over the first
@@ -96,7 +106,14 @@ def query_expansion(queries, gallery, ranking, *, n_neighbors=10, alpha=3.0):
     return reorder(ranking, _item_similarities(expanded, gallery, ranking))
 
 
-def database_augmentation(queries, gallery, ranking, *, n_neighbors=5, alpha=0.0):
+def database_augmentation(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    ranking: ArrayLike,
+    *,
+    n_neighbors: int = 5,
+    alpha: float = 0.0,
+) -> np.ndarray:
     r"""Re-rank by gallery rows that their own neighbours were added to.
 
     Each row of the gallery becomes :math:`g + \sum_i \max(s_i, 0)^\alpha \, g_i` over its nearest
@@ -151,7 +168,15 @@ def database_augmentation(queries, gallery, ranking, *, n_neighbors=5, alpha=0.0
     return reorder(ranking, _item_similarities(queries, augmented, ranking))
 
 
-def superglobal(queries, gallery, ranking, *, n_top=400, n_neighbors=9, beta=0.15):
+def superglobal(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    ranking: ArrayLike,
+    *,
+    n_top: int = 400,
+    n_neighbors: int = 9,
+    beta: float = 0.15,
+) -> np.ndarray:
     r"""Re-rank by refined items and a refined query, in the manner of SuperGlobal.
 
     Each of the first `n_top` items is mixed with its neighbours among them,
@@ -220,7 +245,9 @@ def superglobal(queries, gallery, ranking, *, n_top=400, n_neighbors=9, beta=0.1
     return new
 
 
-def pair_features(queries, gallery, ranking, *, n_neighbors=20):
+def pair_features(
+    queries: ArrayLike, gallery: ArrayLike, ranking: ArrayLike, *, n_neighbors: int = 20
+) -> np.ndarray:
     """Describe each item of a ranking by what a hand-made re-ranker would look at.
 
     For any classifier of pairs, such as

@@ -1,7 +1,11 @@
 """Parameter sets that stand for a publication."""
 
+from __future__ import annotations
 
-def paper_preset():
+from typing import Any
+
+
+def paper_preset() -> dict[str, Any]:
     r"""Return the parameters of contextual similarity aggregation as published.
 
     Lists of 512 candidates and 512 anchors in training, 1,024 candidates afterwards; two layers of

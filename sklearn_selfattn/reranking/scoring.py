@@ -1,6 +1,10 @@
 """Retrieval scores where scikit-learn wants a scorer."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Callable
+from typing import Literal
 
 from sklearn.pipeline import Pipeline
 
@@ -30,7 +34,9 @@ class _RetrievalScorer:
         )
 
 
-def make_retrieval_scorer(metric="map", *, gallery="fitted", rerank=True):
+def make_retrieval_scorer(
+    metric: str = "map", *, gallery: Literal["fitted", "scored"] = "fitted", rerank: bool = True
+) -> Callable[..., float]:
     """Make a scorer for `GridSearchCV` and the like.
 
     Parameters

@@ -1,11 +1,14 @@
 """What both estimators of this room share: histories in, a trained net, what it looked at."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
@@ -15,6 +18,7 @@ from ..core.maps import AttentionMaps
 from ..core.parts import in_parts
 from ..core.target import check_target
 from ..core.training import RepeatedBatches, TensorBatches, one_cycle, weighted_row_loss
+from ..core.typing import Table
 from .histories import EventCoder, Histories, HistoryBatches
 from .module import N_BINS, WAVES, EventBatch, EventTokens, GridTokens, TimeEventNet
 from .sequences import EventSequences
@@ -202,7 +206,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
         time = self._make_map(self._periods)
         if self._takes_events:
             coder = self._coder
-            tokens = EventTokens(
+            tokens: EventTokens | GridTokens = EventTokens(
                 coder.n_types, coder.n_numbers, coder.n_query_numbers, coder.n_scaled,
                 self.d_model_, self._make_map(self._clock_periods),
             )  # fmt: skip
@@ -271,6 +275,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             options = {"max_len": self.max_len, "device": device, "dtype": dtype}
             edges = self._coder.edges(X[train_rows], N_BINS)
             histories = Histories(X[train_rows], self._coder, shared=shared, **options)
+            batches: HistoryBatches | TensorBatches
             batches = HistoryBatches(histories, *tensors(train_rows), batch_size=self.batch_size)
             held_out = []
             if len(valid_rows):
@@ -350,9 +355,11 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
 
         with torch.inference_mode():
             for part in histories.parts():
-                found.append(
-                    in_parts(lambda rows, part=part: outputs(part[rows]), len(part), len(part))
-                )
+
+                def outputs_of(rows, part=part):
+                    return outputs(part[rows])
+
+                found.append(in_parts(outputs_of, len(part), len(part)))
         out = torch.empty_like(torch.cat(found))
         out[torch.cat(order)] = torch.cat(found)
         return out.numpy()
@@ -390,7 +397,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
     def _raw_transform(self, X):
         return self._forward(X, self.module_.embed)
 
-    def attention_weights(self, X, layer=None):
+    def attention_weights(self, X: Table, layer: int | None = None) -> AttentionMaps:
         """Return where the net looked.
 
         Parameters
@@ -449,7 +456,7 @@ class BaseTimeEvents(SelfAttentionTransformerMixin, BaseSelfAttention):
             key_axis="event" if self._takes_events else "column",
         )
 
-    def time_kernel(self, lags):
+    def time_kernel(self, lags: ArrayLike) -> np.ndarray:
         r"""Return the learnt time kernel :math:`\psi` at some lags.
 
         Parameters

@@ -1,6 +1,7 @@
 """The events of many sequences, in one piece."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class EventBuffer:
     values: np.ndarray
     axis: TimeAxis
     ids: np.ndarray
-    names: dict
+    names: dict[str, Any]
 
     def select(self, kept):
         """Return the buffer of some sequences only."""

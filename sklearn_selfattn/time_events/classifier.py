@@ -1,11 +1,17 @@
 """TimeEventClassifier: which event is next, and what becomes of a history."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
 import numpy as np
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ..core.base import SelfAttentionClassifierMixin, guarded_fit
+from ..core.typing import Table
 from .base import BaseTimeEvents
 
 
@@ -190,40 +196,49 @@ class TimeEventClassifier(SelfAttentionClassifierMixin, BaseTimeEvents):
     def __init__(
         self,
         *,
-        time_encoding="bochner",
-        n_frequencies=16,
-        degree=3,
-        frequency_init="auto",
-        learn_frequencies=True,
-        time_reference="auto",
-        calendar="local",
-        gap_feature=True,
-        interaction="concat",
-        max_len=64,
-        prefix_training="auto",
-        class_weight=None,
-        handle_unknown="infrequent",
-        time_grid=None,
-        categorical_features="from_dtype",
-        max_categories=255,
-        feed_forward_dim=64,
-        d_model=32,
-        n_heads=4,
-        n_layers=1,
-        dropout=0.1,
-        max_epochs=20,
-        batch_size=256,
-        learning_rate=5e-3,
-        weight_decay=1e-4,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=8,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        time_encoding: Literal[
+            "bochner",
+            "bochner_normal",
+            "mercer",
+            "positional",
+            "none",
+            "mercer_summed",
+            "bochner_icdf",
+            "time2vec",
+        ] = "bochner",
+        n_frequencies: int = 16,
+        degree: int = 3,
+        frequency_init: Literal["auto", "log", "calendar", "periodogram"] | ArrayLike = "auto",
+        learn_frequencies: bool = True,
+        time_reference: Literal["auto", "relative", "absolute", "both"] = "auto",
+        calendar: Literal["local", "utc"] = "local",
+        gap_feature: bool = True,
+        interaction: Literal["concat", "add", "multiply", "kernel_bias"] = "concat",
+        max_len: int = 64,
+        prefix_training: bool | Literal["auto"] = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        handle_unknown: Literal["infrequent", "error"] = "infrequent",
+        time_grid: ArrayLike | None = None,
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+        max_categories: int = 255,
+        feed_forward_dim: int = 64,
+        d_model: int = 32,
+        n_heads: int = 4,
+        n_layers: int | Literal["auto"] = 1,
+        dropout: float = 0.1,
+        max_epochs: int = 20,
+        batch_size: int = 256,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 1e-4,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 8,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.time_encoding = time_encoding
         self.n_frequencies = n_frequencies
         self.degree = degree
@@ -259,7 +274,13 @@ class TimeEventClassifier(SelfAttentionClassifierMixin, BaseTimeEvents):
         self.random_state = random_state
 
     @guarded_fit
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(
+        self,
+        X: Table,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Train on histories and their labels.
 
         Parameters

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.display import (
@@ -18,6 +21,7 @@ from ..core.display import (
     format_label,
     new_axes,
 )
+from ..core.typing import Axes, Table
 from .encoders import BochnerTimeEncoder
 from .times import in_words
 
@@ -92,7 +96,15 @@ class TimeKernelDisplay:
     np.float64(1.0)
     """
 
-    def __init__(self, *, lags, kernel, error=None, unit="units of time", name=None):
+    def __init__(
+        self,
+        *,
+        lags: np.ndarray,
+        kernel: np.ndarray,
+        error: np.ndarray | None = None,
+        unit: str = "units of time",
+        name: str | None = None,
+    ) -> None:
         self.lags = lags
         self.kernel = kernel
         self.error = error
@@ -100,7 +112,14 @@ class TimeKernelDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, lags=None, column=0, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        lags: ArrayLike | None = None,
+        column: int = 0,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the kernel of a fitted estimator or encoder.
 
         Parameters
@@ -134,7 +153,7 @@ class TimeKernelDisplay:
         )  # fmt: skip
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the kernel.
 
         Parameters
@@ -198,14 +217,21 @@ class TimeSpectrumDisplay:
     np.float64(7.0)
     """
 
-    def __init__(self, *, periods, weights, seconds=None, name=None):
+    def __init__(
+        self,
+        *,
+        periods: np.ndarray,
+        weights: np.ndarray,
+        seconds: float | None = None,
+        name: str | None = None,
+    ) -> None:
         self.periods = periods
         self.weights = weights
         self.seconds = seconds
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, column=0, ax=None):
+    def from_estimator(cls, estimator: Any, *, column: int = 0, ax: Axes | None = None) -> Self:
         """Draw the spectrum of a fitted estimator or encoder.
 
         Parameters
@@ -230,7 +256,7 @@ class TimeSpectrumDisplay:
         )  # fmt: skip
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw a line for each period.
 
         Parameters
@@ -302,7 +328,15 @@ class AttentionByLagDisplay:
     1
     """
 
-    def __init__(self, *, lags, attention, types, n_bins=24, unit="units of time"):
+    def __init__(
+        self,
+        *,
+        lags: np.ndarray,
+        attention: np.ndarray,
+        types: np.ndarray,
+        n_bins: int = 24,
+        unit: str = "units of time",
+    ) -> None:
         self.lags = lags
         self.attention = attention
         self.types = types
@@ -310,7 +344,9 @@ class AttentionByLagDisplay:
         self.unit = unit
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, n_bins=24, ax=None):
+    def from_estimator(
+        cls, estimator: Any, X: Table, *, n_bins: int = 24, ax: Axes | None = None
+    ) -> Self:
         """Draw where a fitted estimator looks.
 
         Parameters
@@ -350,7 +386,7 @@ class AttentionByLagDisplay:
         )  # fmt: skip
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw a line for each of the five most attended types.
 
         Parameters
@@ -432,14 +468,24 @@ class TimeToEventCalibrationDisplay:
     array([0.25, 0.51, 0.76])
     """
 
-    def __init__(self, *, levels, observed, n_rows, name=None):
+    def __init__(
+        self, *, levels: np.ndarray, observed: np.ndarray, n_rows: int, name: str | None = None
+    ) -> None:
         self.levels = levels
         self.observed = observed
         self.n_rows = n_rows
         self.name = name
 
     @classmethod
-    def from_predictions(cls, y_true, quantiles, levels, *, name=None, ax=None):
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        quantiles: ArrayLike,
+        levels: ArrayLike,
+        *,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw from predicted quantiles.
 
         Parameters
@@ -467,7 +513,9 @@ class TimeToEventCalibrationDisplay:
         return display.plot(ax=ax)
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, n_levels=19, ax=None):
+    def from_estimator(
+        cls, estimator: Any, X: Table, y: ArrayLike, *, n_levels: int = 19, ax: Axes | None = None
+    ) -> Self:
         """Draw the quantiles that a fitted regressor predicts.
 
         Parameters
@@ -492,7 +540,7 @@ class TimeToEventCalibrationDisplay:
         quantiles = estimator.predict_quantile(X, levels)
         return cls.from_predictions(y, quantiles, levels, name=type(estimator).__name__, ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw observed shares against predicted ones.
 
         Parameters

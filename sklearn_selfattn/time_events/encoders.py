@@ -1,8 +1,12 @@
 """Functional time encoders: moments become vectors, and products tell how far apart they are."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -108,14 +112,15 @@ class BochnerTimeEncoder(TimeEncoder):
     def __init__(
         self,
         *,
-        n_frequencies=16,
-        distribution="nonparametric",
-        scale="auto",
-        sampling="random",
-        frequency_init="auto",
-        unit=None,
-        random_state=None,
-    ):
+        n_frequencies: int = 16,
+        distribution: Literal["nonparametric", "cauchy", "laplace", "normal"]
+        | Any = "nonparametric",
+        scale: float | Literal["auto"] = "auto",
+        sampling: Literal["random", "quantiles"] = "random",
+        frequency_init: Literal["auto", "log", "calendar", "periodogram"] | ArrayLike = "auto",
+        unit: Literal["s", "min", "h", "D"] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_frequencies = n_frequencies
         self.distribution = distribution
         self.scale = scale
@@ -164,7 +169,7 @@ class BochnerTimeEncoder(TimeEncoder):
         words = [self._unit_name(period, column) for period in self.periods_[column]]
         return [f"{wave}({word})" for wave in ("cos", "sin") for word in _distinct(words)]
 
-    def spectral_density(self, frequencies, column=0):
+    def spectral_density(self, frequencies: ArrayLike, column: int = 0) -> np.ndarray:
         """Return the spectral density at angular frequencies.
 
         Parameters
@@ -280,14 +285,14 @@ class MercerTimeEncoder(TimeEncoder):
     def __init__(
         self,
         *,
-        periods=None,
-        n_periods=4,
-        degree=3,
-        coefficients=None,
-        frequency_init="auto",
-        unit=None,
-        random_state=None,
-    ):
+        periods: ArrayLike | None = None,
+        n_periods: int = 4,
+        degree: int = 3,
+        coefficients: ArrayLike | None = None,
+        frequency_init: Literal["auto", "log", "calendar", "periodogram"] | ArrayLike = "auto",
+        unit: Literal["s", "min", "h", "D"] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.periods = periods
         self.n_periods = n_periods
         self.degree = degree
@@ -392,7 +397,14 @@ class Time2VecEncoder(TimeEncoder):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, *, n_frequencies=16, frequency_init="auto", unit=None, random_state=None):
+    def __init__(
+        self,
+        *,
+        n_frequencies: int = 16,
+        frequency_init: Literal["auto", "log", "calendar", "periodogram"] | ArrayLike = "auto",
+        unit: Literal["s", "min", "h", "D"] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.n_frequencies = n_frequencies
         self.frequency_init = frequency_init
         self.unit = unit
@@ -427,7 +439,8 @@ def _phase(times, frequencies):
 
 def _distinct(words):
     """Give numbers to words that occur more than once, so that columns have names of their own."""
-    seen, names = {}, []
+    seen: dict[str, int] = {}
+    names = []
     for word in words:
         seen[word] = seen.get(word, 0) + 1
         names.append(word if seen[word] == 1 else f"{word}#{seen[word]}")

@@ -1,12 +1,18 @@
 """What all time encoders share: columns of times in, columns of features out."""
 
+from __future__ import annotations
+
+from typing import Self
+
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from ..core.columns import frame_library
+from ..core.typing import Table, checked_fit
 from .spectra import find_periods, period_seeds
 from .times import in_words, read_times
 
@@ -49,8 +55,8 @@ class TimeEncoder(TransformerMixin, BaseEstimator):
             columns.append(units if missing is None else np.where(missing, np.nan, units))
         return columns
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @checked_fit
+    def fit(self, X: Table, y: ArrayLike | None = None) -> Self:
         """Choose the periods of each column.
 
         Parameters
@@ -82,7 +88,7 @@ class TimeEncoder(TransformerMixin, BaseEstimator):
         self._fit_columns(columns, signal, random_state)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Table) -> np.ndarray:
         """Return the features of each time.
 
         Parameters
@@ -99,7 +105,7 @@ class TimeEncoder(TransformerMixin, BaseEstimator):
         columns = self._read(X, reset=False)
         return np.concatenate([self._map(t, j) for j, t in enumerate(columns)], axis=1)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Name the features, by column and period.
 
         Parameters
@@ -119,7 +125,7 @@ class TimeEncoder(TransformerMixin, BaseEstimator):
             dtype=object,
         )
 
-    def kernel(self, t1, t2, column=0):
+    def kernel(self, t1: ArrayLike, t2: ArrayLike, column: int = 0) -> np.ndarray:
         r"""Return the kernel :math:`\langle \Phi(t_1), \Phi(t_2) \rangle` of pairs of times.
 
         Parameters

@@ -217,6 +217,21 @@ class Histories:
         What becomes of types that were not seen in fit.
     """
 
+    codes: torch.Tensor
+    numbers: torch.Tensor
+    times: torch.Tensor
+    clock: torch.Tensor
+    query_times: torch.Tensor
+    query_clock: torch.Tensor
+    query_numbers: torch.Tensor
+    start: torch.Tensor
+    stop: torch.Tensor
+    order: torch.Tensor
+    begin: torch.Tensor
+    length: torch.Tensor
+    first_row: torch.Tensor
+    n_rows: torch.Tensor
+
     def __init__(self, X, coder, *, max_len, device, dtype, shared=False, unknown="infrequent"):
         X = X._compact()
         arrays = coder.code(X, unknown=unknown)

@@ -254,6 +254,7 @@ class TimeAttention(nn.Module):
         share = weights[..., :-1]
         out = self.out(merge_heads(share @ V))
         if self.kind in ("waves", "features"):
+            assert features is not None
             mean = share.reshape(b, h * n_q, n_k) @ features  # (b, h * q, w)
             mean = mean.view(b, h, n_q, -1)
             if self.kind == "waves":
@@ -376,7 +377,7 @@ class TimeEventNet(nn.Module):
         x, features, toward_events, toward_readers = self._place_in_time(scene)
         layer = layer % len(self.blocks)
         weights = x
-        for i, block in enumerate(self.blocks[:-1]):  # type: ignore[arg-type]
+        for i, block in enumerate(self.blocks[:-1]):
             apart = self._distance(scene.places, scene.places)
             x, weights = block(x, x, scene.before, features, toward_events, apart)
             if i == layer:

@@ -1,7 +1,11 @@
 """Parameter sets that stand for a publication."""
 
+from __future__ import annotations
 
-def paper_preset(encoding="mercer"):
+from typing import Any
+
+
+def paper_preset(encoding: str = "mercer") -> dict[str, Any]:
     r"""Return the parameters of self-attention with functional time as published.
 
     One layer, one head, width 32, dropout one half, the time map concatenated to the event

@@ -1,11 +1,17 @@
 """TimeEventRegressor: when the next event comes, and other numbers after a history."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.base import SelfAttentionRegressorMixin, guarded_fit
+from ..core.typing import Table, available_if
 from .base import BaseTimeEvents
 from .targets import LOSSES, Scale, mixture_median, mixture_quantiles
 
@@ -200,41 +206,52 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
     def __init__(
         self,
         *,
-        time_encoding="bochner",
-        n_frequencies=16,
-        degree=3,
-        frequency_init="auto",
-        learn_frequencies=True,
-        time_reference="auto",
-        calendar="local",
-        gap_feature=True,
-        interaction="concat",
-        max_len=64,
-        prefix_training="auto",
-        loss="absolute_error",
-        target_transform="auto",
-        handle_unknown="infrequent",
-        time_grid=None,
-        categorical_features="from_dtype",
-        max_categories=255,
-        feed_forward_dim=64,
-        d_model=32,
-        n_heads=4,
-        n_layers=1,
-        dropout=0.1,
-        max_epochs=20,
-        batch_size=256,
-        learning_rate=5e-3,
-        weight_decay=1e-4,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=8,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        time_encoding: Literal[
+            "bochner",
+            "bochner_normal",
+            "mercer",
+            "positional",
+            "none",
+            "mercer_summed",
+            "bochner_icdf",
+            "time2vec",
+        ] = "bochner",
+        n_frequencies: int = 16,
+        degree: int = 3,
+        frequency_init: Literal["auto", "log", "calendar", "periodogram"] | ArrayLike = "auto",
+        learn_frequencies: bool = True,
+        time_reference: Literal["auto", "relative", "absolute", "both"] = "auto",
+        calendar: Literal["local", "utc"] = "local",
+        gap_feature: bool = True,
+        interaction: Literal["concat", "add", "multiply", "kernel_bias"] = "concat",
+        max_len: int = 64,
+        prefix_training: bool | Literal["auto"] = "auto",
+        loss: Literal[
+            "absolute_error", "squared_error", "huber", "lognormal_mixture"
+        ] = "absolute_error",
+        target_transform: Literal["auto", "log1p"] | None = "auto",
+        handle_unknown: Literal["infrequent", "error"] = "infrequent",
+        time_grid: ArrayLike | None = None,
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+        max_categories: int = 255,
+        feed_forward_dim: int = 64,
+        d_model: int = 32,
+        n_heads: int = 4,
+        n_layers: int | Literal["auto"] = 1,
+        dropout: float = 0.1,
+        max_epochs: int = 20,
+        batch_size: int = 256,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 1e-4,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 8,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.time_encoding = time_encoding
         self.n_frequencies = n_frequencies
         self.degree = degree
@@ -271,7 +288,14 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
         self.random_state = random_state
 
     @guarded_fit
-    def fit(self, X, y, sample_weight=None, groups=None, censored=None):
+    def fit(
+        self,
+        X: Table,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        censored: ArrayLike | None = None,
+    ) -> Self:
         """Train on histories and what came after them.
 
         Parameters
@@ -335,7 +359,7 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
             return "log" if y.min() >= 0 else "plain"
         return "plain" if wanted is None else wanted
 
-    def predict(self, X):
+    def predict(self, X: Table) -> np.ndarray:
         """Predict the target of each row, in the unit of y.
 
         Parameters
@@ -360,7 +384,7 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
         return self._scale.backward_tensor(output[:, 0])
 
     @available_if(lambda self: self.loss == "lognormal_mixture")
-    def predict_quantile(self, X, q=0.5):
+    def predict_quantile(self, X: Table, q: float | ArrayLike = 0.5) -> np.ndarray:
         """Predict quantiles of the target.
 
         Parameters
@@ -383,7 +407,7 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
         return found[:, 0] if levels.ndim == 0 else found
 
     @available_if(lambda self: self.loss == "lognormal_mixture")
-    def predict_interval(self, X, coverage=0.9):
+    def predict_interval(self, X: Table, coverage: float = 0.9) -> np.ndarray:
         """Predict the central interval that the target lies in with some probability.
 
         Parameters
@@ -400,7 +424,7 @@ class TimeEventRegressor(SelfAttentionRegressorMixin, BaseTimeEvents):
         """
         return self.predict_quantile(X, [(1 - coverage) / 2, (1 + coverage) / 2])
 
-    def predict_event_time(self, X):
+    def predict_event_time(self, X: Table) -> pd.DatetimeIndex | pd.TimedeltaIndex | np.ndarray:
         """Predict when: the moment a row is looked at from, and the predicted duration after it.
 
         Parameters

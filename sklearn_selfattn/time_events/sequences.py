@@ -1,9 +1,16 @@
 """EventSequences: many histories of events of different lengths, as one thing that can be split."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from ..core.typing import Frame
 from .buffer import EventBuffer, factorize, named, no_names
 from .times import read_times
 from .wide import read_wide
@@ -67,8 +74,15 @@ class EventSequences:
     """
 
     def __init__(
-        self, events, sequence, start, stop, query_times=None, static=None, static_names=()
-    ):
+        self,
+        events: EventBuffer,
+        sequence: np.ndarray,
+        start: np.ndarray,
+        stop: np.ndarray,
+        query_times: np.ndarray | None = None,
+        static: np.ndarray | None = None,
+        static_names: Sequence[str] = (),
+    ) -> None:
         self.events = events
         self.sequence = sequence
         self.start = start
@@ -81,8 +95,16 @@ class EventSequences:
 
     @classmethod
     def from_frame(
-        cls, df, *, id_col, time_col, type_col=None, value_cols=(), static=None, unit=None
-    ):
+        cls,
+        df: Frame,
+        *,
+        id_col: str,
+        time_col: str,
+        type_col: str | None = None,
+        value_cols: Sequence[str] = (),
+        static: Sequence[str] | None = None,
+        unit: Literal["s", "min", "h", "D"] | None = None,
+    ) -> Self:
         """Make sequences from a table with a row for each event.
 
         Parameters
@@ -113,9 +135,9 @@ class EventSequences:
         ValueError
             A missing column, id or time, or dates of several time zones.
         """
-        frame = df
+        frame: Any = df
         if not isinstance(df, pd.DataFrame):
-            frame = nw.from_native(df, eager_only=True).to_pandas()
+            frame = nw.from_native(frame, eager_only=True).to_pandas()
         wanted = [id_col, time_col, *([type_col] if type_col else []), *value_cols, *(static or ())]
         missing = [name for name in wanted if name not in frame.columns]
         if missing:
@@ -134,7 +156,7 @@ class EventSequences:
             sequence, times, values = sequence[order], times[order], values[order]
             codes = None if codes is None else codes[order]
         else:
-            order = slice(None)
+            order = np.arange(len(sequence))
         offsets = np.concatenate([[0], np.cumsum(np.bincount(sequence, minlength=len(ids)))])
         names = {"id": id_col, "time": time_col, "type": type_col, "values": list(value_cols)}
         events = EventBuffer(
@@ -147,8 +169,16 @@ class EventSequences:
 
     @classmethod
     def from_lists(
-        cls, times, types=None, values=None, *, ids=None, query_times=None, unit=None, sort=False
-    ):
+        cls,
+        times: Sequence[Sequence[Any] | np.ndarray],
+        types: Sequence[Sequence[Any] | np.ndarray] | None = None,
+        values: Sequence[Sequence[Any] | np.ndarray] | None = None,
+        *,
+        ids: ArrayLike | None = None,
+        query_times: ArrayLike | None = None,
+        unit: Literal["s", "min", "h", "D"] | None = None,
+        sort: bool = False,
+    ) -> Self:
         """Make sequences from lists of arrays.
 
         Parameters
@@ -216,7 +246,9 @@ class EventSequences:
         return made
 
     @classmethod
-    def from_wide(cls, X, *, unit=None):
+    def from_wide(
+        cls, X: pd.DataFrame, *, unit: Literal["s", "min", "h", "D"] | None = None
+    ) -> Self:
         """Make sequences from a table with a row for each history, as `to_wide` writes it.
 
         Parameters
@@ -258,7 +290,7 @@ class EventSequences:
         return len(self.start)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int]:
         """Number of rows, as a tuple."""
         return (len(self.start),)
 
@@ -314,21 +346,21 @@ class EventSequences:
     # --- what is in it --------------------------------------------------------------------
 
     @property
-    def lengths(self):
+    def lengths(self) -> np.ndarray:
         """Number of events of each row."""
         return self.stop - self.start
 
     @property
-    def ids(self):
+    def ids(self) -> np.ndarray:
         """Name of the sequence that each row is a part of."""
         return self.events.ids[self.sequence]
 
     @property
-    def unit(self):
+    def unit(self) -> str | None:
         """Unit of durations; None for plain numbers."""
         return self.events.axis.unit
 
-    def last_times(self):
+    def last_times(self) -> pd.DatetimeIndex | pd.TimedeltaIndex | np.ndarray:
         """Return the time that each row is looked at from, as it was given.
 
         The query time where there is one, else the time of the last event.
@@ -363,7 +395,7 @@ class EventSequences:
         frame |= dict(zip(names["values"], events.values[part].T, strict=True))
         return pd.DataFrame(frame)
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """Return a table with a row for each event, as `from_frame` reads it.
 
         Returns
@@ -384,7 +416,7 @@ class EventSequences:
             frame[name] = np.repeat(self.static[:, j], self.lengths)
         return pd.DataFrame(frame)
 
-    def to_wide(self, n_slots=None):
+    def to_wide(self, n_slots: int | None = None) -> pd.DataFrame:
         """Return a table with a row for each history, for models that take tables.
 
         Parameters

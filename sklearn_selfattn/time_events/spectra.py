@@ -61,7 +61,7 @@ def period_seeds(init, n, *, shortest, longest, seconds=None, times=None, signal
         found = _from_calendar(seconds, shortest, longest)[: n // 2]
     else:
         found = np.empty(0)
-    rest = np.geomspace(longest, shortest, n - len(found)) if n > len(found) else []
+    rest = np.geomspace(longest, shortest, n - len(found)) if n > len(found) else np.empty(0)
     return np.sort(np.concatenate([found, rest]))[::-1].copy()
 
 

@@ -31,7 +31,10 @@ class TimeAxis:
     @property
     def per_unit(self):
         """Return how much of the kept times makes one unit of duration."""
-        return 1.0 if self.kind == "number" else _NANOSECONDS * UNITS[self.unit]
+        if self.kind == "number":
+            return 1.0
+        assert self.unit is not None  # dates and durations always have one
+        return _NANOSECONDS * UNITS[self.unit]
 
     @property
     def seconds(self):

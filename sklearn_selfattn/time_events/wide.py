@@ -11,7 +11,7 @@ from .times import read_times
 
 def wide_channels(X):
     """Return slots and channels of a wide frame; None where its columns are no such layout."""
-    found = {}
+    found: dict[str, set[int]] = {}
     for name in map(str, X.columns):
         match = re.fullmatch(r"(.+)__-(\d+)", name)
         if match:

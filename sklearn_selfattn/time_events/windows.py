@@ -1,8 +1,14 @@
 """Histories and targets from an event log, so that no history knows its target."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import numpy as np
 import pandas as pd
 
+from ..core.typing import Frame
 from .sequences import EventSequences
 from .times import read_times
 
@@ -11,26 +17,28 @@ _TIMES = ("time_to_next", "time_to_type")
 
 
 def make_event_windows(
-    data,
-    id_col=None,
-    time_col=None,
-    type_col=None,
-    value_cols=(),
+    data: Frame,
+    id_col: str | None = None,
+    time_col: str | None = None,
+    type_col: str | None = None,
+    value_cols: Sequence[str] = (),
     *,
-    target="time_to_next",
-    labels=None,
-    cutoffs=None,
-    min_history=1,
-    max_len=64,
-    stride=1,
-    horizon=None,
-    censoring="drop",
-    observed_until=None,
-    allow_ties=False,
-    target_time_known=False,
-    static=None,
-    unit=None,
-):
+    target: str = "time_to_next",
+    labels: Any = None,
+    cutoffs: Any = None,
+    min_history: int = 1,
+    max_len: int = 64,
+    stride: int = 1,
+    horizon: Any = None,
+    censoring: Literal["drop", "horizon"] = "drop",
+    observed_until: Any = None,
+    allow_ties: bool = False,
+    target_time_known: bool = False,
+    static: Sequence[str] | None = None,
+    unit: Literal["s", "min", "h", "D"] | None = None,
+) -> tuple[
+    EventSequences, np.ndarray, np.ndarray, pd.DatetimeIndex | pd.TimedeltaIndex | np.ndarray
+]:
     """Cut an event log into histories, and say what came after each.
 
     Without `cutoffs`, each event is looked at from the one before it: a sequence of n events gives
@@ -121,6 +129,8 @@ def make_event_windows(
     if target_time_known and (name in (*_TIMES, "label") or cutoffs is not None):
         raise ValueError("target_time_known is for next_type and next_value without cutoffs.")
     if not isinstance(data, EventSequences):
+        if id_col is None or time_col is None:
+            raise ValueError(f"A frame needs id_col and time_col, got {id_col!r} and {time_col!r}.")
         data = EventSequences.from_frame(
             data, id_col=id_col, time_col=time_col, type_col=type_col, value_cols=value_cols,
             static=static, unit=unit,
@@ -221,7 +231,7 @@ class _Log:
             moments = self._read(cutoffs)
             sequence = np.repeat(np.arange(len(self.begins)), len(moments))
             query = np.tile(np.sort(moments), len(self.begins))
-        side = "right" if allow_ties else "left"
+        side: Literal["left", "right"] = "right" if allow_ties else "left"
         stop = np.empty(len(sequence), dtype=np.int64)
         for row, (which, moment) in enumerate(zip(sequence, query, strict=True)):
             begin, end = self.begins[which], self.ends[which]

@@ -1,6 +1,11 @@
 """How near to optimal transport a displacement of points is, and how straight a path."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import Bunch, check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import column_or_1d
@@ -11,15 +16,15 @@ CONVENTIONS = ("mean", "thesis")
 
 
 def displacement_report(
-    source,
-    target,
-    labels=None,
+    source: ArrayLike,
+    target: ArrayLike,
+    labels: ArrayLike | None = None,
     *,
-    convention="mean",
-    n_null=20,
-    max_points=1000,
-    random_state=None,
-):
+    convention: Literal["mean", "thesis"] = "mean",
+    n_null: int = 20,
+    max_points: int = 1000,
+    random_state: int | np.random.RandomState | None = None,
+) -> Bunch:
     r"""Compare where points went with the cheapest way to get the same cloud.
 
     Points :math:`s_i` went to :math:`d_i`. Within each class, optimal transport would move the
@@ -203,7 +208,12 @@ def _root_ratio(best, paid):
     return np.sqrt(np.divide(best, paid, out=np.ones_like(paid), where=paid > 0))
 
 
-def trajectory_efficiency(path, labels=None, *, convention="mean"):
+def trajectory_efficiency(
+    path: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    convention: Literal["mean", "thesis"] = "mean",
+) -> tuple[float, np.ndarray]:
     r"""Compare how far points got with how far they travelled.
 
     Parameters

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +24,7 @@ from ..core.display import (
     import_pyplot,
     new_axes,
 )
+from ..core.typing import Axes, Table
 from .monitor import RECORDED
 
 _COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, "#CC79A7", "#F0E442", INK)
@@ -69,7 +74,16 @@ class OTMapDisplay:
     3
     """
 
-    def __init__(self, *, source, landing, dummies, predicted, classes, title="Transport map"):
+    def __init__(
+        self,
+        *,
+        source: np.ndarray,
+        landing: np.ndarray,
+        dummies: np.ndarray,
+        predicted: ArrayLike,
+        classes: ArrayLike,
+        title: str = "Transport map",
+    ) -> None:
         self.source = source
         self.landing = landing
         self.dummies = dummies
@@ -79,8 +93,15 @@ class OTMapDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, n_dummies=150, max_arrows=200, random_state=0, ax=None
-    ):
+        cls,
+        estimator: Any,
+        X: Table,
+        *,
+        n_dummies: int = 150,
+        max_arrows: int = 200,
+        random_state: int | np.random.RandomState | None = 0,
+        ax: Axes | None = None,
+    ) -> Self:
         """Map rows with a fitted estimator and draw where they go.
 
         Parameters
@@ -127,7 +148,7 @@ class OTMapDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw clouds, starting points and arrows.
 
         Parameters
@@ -141,13 +162,14 @@ class OTMapDisplay:
             The display itself.
         """
         self.figure_, self.ax_ = new_axes(ax, "OTMapDisplay.plot", (7.0, 5.2))
-        colors = [_COLORS[c % len(_COLORS)] for c in range(len(self.classes))]
+        classes = np.asarray(self.classes)
+        colors = [_COLORS[c % len(_COLORS)] for c in range(len(classes))]
         self.clouds_ = [
             self.ax_.scatter(*cloud.T, s=14, color=color, alpha=0.25, linewidths=0,
                              label=format_label(label))
-            for cloud, color, label in zip(self.dummies, colors, self.classes, strict=True)
+            for cloud, color, label in zip(self.dummies, colors, classes, strict=True)
         ]  # fmt: skip
-        codes = np.searchsorted(self.classes, self.predicted)
+        codes = np.searchsorted(classes, self.predicted)
         self.ax_.scatter(*np.asarray(self.source).T, s=8, color=GREY, linewidths=0, zorder=3)
         moves = np.asarray(self.landing) - self.source
         self.arrows_ = self.ax_.quiver(
@@ -162,7 +184,7 @@ class OTMapDisplay:
             xlabel="first principal coordinate of the dummies",
             ylabel="second",
         )
-        if len(self.classes) <= _MAX_LEGEND:
+        if len(classes) <= _MAX_LEGEND:
             legend = self.ax_.legend(
                 title="dummies and\npredicted class", frameon=False, labelcolor=INK,
                 loc="center left", bbox_to_anchor=(1.0, 0.5),
@@ -212,13 +234,15 @@ class OTTrainingDisplay:
     (2, 2)
     """
 
-    def __init__(self, *, epochs, values, name=None):
+    def __init__(
+        self, *, epochs: ArrayLike, values: Mapping[str, ArrayLike], name: str | None = None
+    ) -> None:
         self.epochs = epochs
         self.values = values
         self.name = name
 
     @classmethod
-    def from_history(cls, history, *, name=None):
+    def from_history(cls, history: Sequence[Mapping[str, Any]], *, name: str | None = None) -> Self:
         """Draw a history that `OTTrainingMonitor` has written into.
 
         Parameters
@@ -243,7 +267,7 @@ class OTTrainingDisplay:
         return cls(epochs=[row["epoch"] for row in rows], values=values, name=name).plot()
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None):
+    def from_estimator(cls, estimator: Any, *, name: str | None = None) -> Self:
         """Draw the history of a fitted estimator that was trained with `OTTrainingMonitor`.
 
         Parameters
@@ -262,7 +286,7 @@ class OTTrainingDisplay:
         name = type(estimator).__name__ if name is None else name
         return cls.from_history(estimator.history_, name=name)
 
-    def plot(self):
+    def plot(self) -> Self:
         """Draw the four pictures.
 
         Returns
@@ -276,7 +300,7 @@ class OTTrainingDisplay:
             self.figure_.suptitle(f"Training of {self.name} as transport", color=INK)
         (way, gap), (optimality, path) = self.axes_
         v = {key: np.asarray(self.values[key], dtype=float) for key in RECORDED}
-        marker = "o" if len(self.epochs) == 1 else None
+        marker = "o" if np.size(self.epochs) == 1 else None
         style = {"marker": marker, "markersize": 4}
 
         way.plot(self.epochs, v["ot_displacement"], color=GREY, label="taken", **style)

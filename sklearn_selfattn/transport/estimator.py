@@ -1,9 +1,14 @@
 """OTTabularClassifier: classes are transported onto Gaussians, a net generalises the map."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
@@ -16,6 +21,7 @@ from ..core.base import (
     guarded_fit,
 )
 from ..core.training import RepeatedBatches, TensorBatches, one_cycle
+from ..core.typing import Table
 from .coupling import transport_targets
 from .features import TableFeatures
 from .geometry import make_geometry
@@ -225,37 +231,37 @@ class OTTabularClassifier(
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(128, 128),
-        n_estimators=4,
-        geometry="orthogonal",
-        radius=4.0,
-        latent_dim=16,
-        pairing="exact",
-        n_draws=4,
-        block_size=256,
-        objective="hybrid",
-        ce_weight=1.0,
-        transport_weight=1.0,
-        anchor_weight=0.0,
-        decode="gaussian",
-        numeric_embedding="auto",
-        class_weight=None,
-        categorical_features="from_dtype",
-        max_categories=255,
-        dropout=0.1,
-        max_epochs=60,
-        batch_size=128,
-        learning_rate=4e-3,
-        weight_decay=1e-3,
-        early_stopping="auto",
-        validation_fraction=0.15,
-        n_iter_no_change=16,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        hidden_layer_sizes: Sequence[int] = (128, 128),
+        n_estimators: int = 4,
+        geometry: Literal["orthogonal", "simplex", "circle"] = "orthogonal",
+        radius: float = 4.0,
+        latent_dim: int = 16,
+        pairing: Literal["exact", "sinkhorn", "gaussian", "random", "none"] = "exact",
+        n_draws: int = 4,
+        block_size: int = 256,
+        objective: Literal["hybrid", "regression"] = "hybrid",
+        ce_weight: float = 1.0,
+        transport_weight: float = 1.0,
+        anchor_weight: float = 0.0,
+        decode: Literal["gaussian", "thesis"] = "gaussian",
+        numeric_embedding: bool | Literal["auto"] = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = "from_dtype",
+        max_categories: int = 255,
+        dropout: float = 0.1,
+        max_epochs: int = 60,
+        batch_size: int = 128,
+        learning_rate: float = 4e-3,
+        weight_decay: float = 1e-3,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.15,
+        n_iter_no_change: int = 16,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_estimators = n_estimators
         self.geometry = geometry
@@ -307,7 +313,7 @@ class OTTabularClassifier(
         )
 
     @guarded_fit
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Transport the classes of a table and train the net.
 
         Parameters
@@ -472,7 +478,7 @@ class OTTabularClassifier(
         """Return rows as points of the latent space, where the transport found them."""
         return self._geometry.embed(self._features.transport_points(self._rows(X)))
 
-    def score_samples(self, X):
+    def score_samples(self, X: Table) -> np.ndarray:
         """Return how usual rows are: the lower, the less like any class of the training table.
 
         With `anchor_weight` above 0, the logarithm of a density of landing points: Gaussians

@@ -1,7 +1,6 @@
 """An encoded table as numbers that a net and a transport cost can both use."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.base import weighted_mean_and_scale
 
@@ -48,7 +47,7 @@ class TableFeatures:
         """Return the features (n, n_columns) of rows of the encoded table (n, n_features)."""
         numbers = (values[:, self.numeric] - self.mean) / self.scale
         missing = np.isnan(numbers)
-        parts: list[NDArray] = [np.where(missing, 0.0, numbers), missing[:, self.is_marked]]
+        parts: list[np.ndarray] = [np.where(missing, 0.0, numbers), missing[:, self.is_marked]]
         for j in self.categorical:
             one_hot = values[:, [j]] == np.arange(self.n_categories[j])  # NaN equals nothing
             parts.append(one_hot / np.sqrt(2.0))

@@ -1,14 +1,20 @@
 """Follow a layer through training, as transport of the points that it holds."""
 
+from __future__ import annotations
+
 import copy
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import _num_samples
 from skorch.callbacks import Callback
 
 from ..core.progress import SklearnCallbacks
+from ..core.typing import Table
 from .displacement import displacement_report
 
 #: What is written into the history, one number for each epoch.
@@ -86,17 +92,17 @@ class OTTrainingMonitor(Callback):
 
     def __init__(
         self,
-        layer,
-        X,
-        y=None,
+        layer: int | None,
+        X: Table,
+        y: ArrayLike | None = None,
         *,
-        every=1,
-        reference="init",
-        points="rows",
-        max_points=200,
-        n_null=5,
-        random_state=0,
-    ):
+        every: int = 1,
+        reference: Literal["init", "input"] = "init",
+        points: Literal["rows", "tokens"] = "rows",
+        max_points: int = 200,
+        n_null: int = 5,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
         self.layer = layer
         self.X = X
         self.y = y
@@ -107,7 +113,7 @@ class OTTrainingMonitor(Callback):
         self.n_null = n_null
         self.random_state = random_state
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Take the untrained layer's points as the beginning of the path.
 
         Parameters
@@ -127,7 +133,7 @@ class OTTrainingMonitor(Callback):
         if self.layer not in names:
             raise ValueError(f"There is no layer {self.layer!r}; there are {', '.join(names)}.")
         rng = check_random_state(self.random_state)
-        n_rows = self.X.shape[0] if hasattr(self.X, "shape") else len(self.X)
+        n_rows = _num_samples(self.X)
         rows = np.arange(n_rows)
         if n_rows > self.max_points:
             rows = np.sort(rng.choice(n_rows, self.max_points, replace=False))
@@ -139,7 +145,7 @@ class OTTrainingMonitor(Callback):
         self._first = self._last
         self._travelled = 0.0
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Look at the layer's points and write down how they moved.
 
         Parameters
@@ -177,7 +183,7 @@ class OTTrainingMonitor(Callback):
         for name, value in zip(RECORDED, values, strict=True):
             net.history.record(name, float(value))
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Forget the clouds.
 
         Parameters
@@ -199,7 +205,7 @@ class OTTrainingMonitor(Callback):
             for _, callback in net.callbacks_
             if isinstance(callback, SklearnCallbacks) and callback.estimator is not None
         ]
-        kept = []
+        kept: list[torch.Tensor] = []
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
             if estimators:
                 model = copy.copy(estimators[0])

@@ -1,7 +1,9 @@
 """Parameter sets that stand for a publication, and for a purpose."""
 
+from typing import Any
 
-def thesis_preset(n_samples, n_classes):
+
+def thesis_preset(n_samples: int, n_classes: int) -> dict[str, Any]:
     r"""Return the parameters of the optimal-transport classifier as published.
 
     Class means on a circle of radius :math:`3k`, unit Gaussians in the space of the data, one

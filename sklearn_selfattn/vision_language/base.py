@@ -1,9 +1,13 @@
 """How visual parsing is fitted: pairs into tensors, pretraining, training, prediction."""
 
+from __future__ import annotations
+
 import copy
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -28,6 +32,7 @@ from ..core.parts import in_parts
 from ..core.persistence import to_small_array
 from ..core.target import check_target
 from ..core.training import one_cycle, weighted_row_loss
+from ..core.typing import Table
 from .module import BACKBONES, PAD, Pairs, VisualParsingNet
 from .pairs import columns_of, encode_words, learn_vocabulary, read_images, read_texts, split_words
 from .pretraining import pretraining_loss
@@ -62,37 +67,37 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
     def __init__(
         self,
         *,
-        backbone="cnn",
-        patch_size="auto",
-        image_shape=None,
-        image_column="image",
-        text_column="text",
-        tokenizer=None,
-        max_text_length=None,
-        n_vision_layers=2,
-        pretrain_epochs=0,
-        mlm_weight=1.0,
-        itm_weight=1.0,
-        mfr_weight=1.0,
-        mask_ratio=0.15,
-        mfr_masking="attention",
-        d_model=64,
-        n_heads=4,
-        n_layers=2,
-        dropout=0.0,
-        max_epochs=20,
-        batch_size=64,
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: Literal["cnn", "hybrid", "vit", "swin", "linear"] = "cnn",
+        patch_size: Literal["auto"] | int = "auto",
+        image_shape: Sequence[int] | None = None,
+        image_column: str = "image",
+        text_column: str = "text",
+        tokenizer: Callable[..., Any] | None = None,
+        max_text_length: int | None = None,
+        n_vision_layers: int = 2,
+        pretrain_epochs: int = 0,
+        mlm_weight: float = 1.0,
+        itm_weight: float = 1.0,
+        mfr_weight: float = 1.0,
+        mask_ratio: float = 0.15,
+        mfr_masking: Literal["attention", "random"] = "attention",
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_layers: int | Literal["auto"] = 2,
+        dropout: float = 0.0,
+        max_epochs: int = 20,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             d_model=d_model,
             n_heads=n_heads,
@@ -317,8 +322,8 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
 
     def _train_pairs(self, module, data, rows, seed, X, y, **options):
         device, dtype = self._resolve_device(), next(module.parameters()).dtype
-        inputs, target, weight = data
-        data = _Data(*inputs, target, weight, device=device, dtype=dtype)
+        (images, image, words), target, weight = data
+        data = _Data(images, image, words, target, weight, device=device, dtype=dtype)
         loss = weighted_row_loss(self._criterion)
 
         train_rows, valid_rows = (torch.as_tensor(part, device=device) for part in rows)
@@ -345,7 +350,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
     # --- pretraining --------------------------------------------------------------------
 
     @guarded_fit
-    def pretrain(self, X, y=None):
+    def pretrain(self, X: Table, y: object = None) -> Self:
         r"""Learn from pairs without labels what words and pictures have to do with each other.
 
         Three tasks share each step: masked words are told from the picture and the rest of the
@@ -461,7 +466,10 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         """
         parameter = next(self.module_.parameters())
         nothing = np.zeros(len(inputs[1]))
-        data = _Data(*inputs, nothing, nothing, device=parameter.device, dtype=parameter.dtype)
+        images, image, words = inputs
+        data = _Data(
+            images, image, words, nothing, nothing, device=parameter.device, dtype=parameter.dtype
+        )
         rows = torch.arange(len(inputs[1]), device=parameter.device)
 
         def outputs(part):
@@ -495,7 +503,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
     def _n_features_out(self):
         return self.module_.word.embedding_dim
 
-    def match_proba(self, X):
+    def match_proba(self, X: Table) -> np.ndarray:
         """Return how probable it is that picture and sentence belong together.
 
         Only after pretraining with matching (`itm_weight`), by `pretrain` or `pretrain_epochs`.
@@ -528,7 +536,9 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
                 "Matching was not learnt: call pretrain(X) with itm_weight above 0 first."
             )
 
-    def retrieve(self, images, texts, n_neighbors=5):
+    def retrieve(
+        self, images: Sequence[Any], texts: Sequence[str], n_neighbors: int = 5
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the pictures that a sentence speaks of.
 
         Every pair goes through the net: the cost is that of ``len(images) * len(texts)``
@@ -575,7 +585,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
 
     # --- looking ------------------------------------------------------------------------
 
-    def attention_weights(self, X, layer=None):
+    def attention_weights(self, X: Table, layer: int | None = None) -> AttentionMaps:
         """Return which tokens of the pairs look at which, layer by layer.
 
         Parameters
@@ -598,7 +608,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
             There is no such layer.
         """
         inputs = self._encode(X, reset=False)
-        layers = range(self.n_layers_)
+        layers = list(range(self.n_layers_))
         if layer is not None:
             if not -len(layers) <= layer < len(layers):
                 raise ValueError(
@@ -635,7 +645,7 @@ class BaseVisualParsing(SelfAttentionTransformerMixin, BaseSelfAttention):
         )
 
     @property
-    def n_visual_tokens_(self):
+    def n_visual_tokens_(self) -> int:
         """Number of visual tokens of a picture."""
         return self.module_.n_visual
 

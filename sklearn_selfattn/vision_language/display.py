@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
 
 from ..core.display import BLUE, GREY, INK, ORANGE, VERMILION, finish_axes, format_label, new_axes
+from ..core.typing import Axes, Figure, Table
 from .flow import inter_modality_flow
+
+if TYPE_CHECKING:
+    from .flow import InterModalityFlow
 
 _MAX_WORDS = 14  # that get a picture each
 
@@ -46,14 +53,23 @@ class CrossModalAttentionDisplay:
     True
     """
 
-    def __init__(self, *, image, weights, words, title=None):
+    def __init__(
+        self,
+        *,
+        image: np.ndarray,
+        weights: np.ndarray,
+        words: Sequence[str],
+        title: str | None = None,
+    ) -> None:
         self.image = image
         self.weights = weights
         self.words = words
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, layer=-1, figure=None):
+    def from_estimator(
+        cls, estimator: Any, X: Table, *, layer: int = -1, figure: Figure | None = None
+    ) -> Self:
         """Ask a fitted estimator where the words of one pair look.
 
         Parameters
@@ -95,7 +111,7 @@ class CrossModalAttentionDisplay:
             title=f"{texts[0]}   →   {format_label(answer)}",
         ).plot(figure=figure)
 
-    def plot(self, figure=None):
+    def plot(self, figure: Figure | None = None) -> Self:
         """Draw the pictures.
 
         Parameters
@@ -176,13 +192,27 @@ class InterModalityFlowDisplay:
     3
     """
 
-    def __init__(self, flow, *, names=("image", "text"), estimator_name=None):
+    def __init__(
+        self,
+        flow: InterModalityFlow,
+        *,
+        names: tuple[str, str] = ("image", "text"),
+        estimator_name: str | None = None,
+    ) -> None:
         self.flow = flow
         self.names = names
         self.estimator_name = estimator_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, method="attention", name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Table,
+        *,
+        method: Literal["attention", "rollout", "norm"] = "attention",
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Ask a fitted estimator for its flow and draw it.
 
         Parameters
@@ -207,7 +237,7 @@ class InterModalityFlowDisplay:
         flow = inter_modality_flow(estimator, X, method=method)
         return cls(flow, estimator_name=name).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the flow.
 
         Parameters

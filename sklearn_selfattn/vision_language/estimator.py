@@ -1,7 +1,13 @@
 """The scikit-learn face of visual parsing: a classifier and a regressor of pictures with text."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
 import numpy as np
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -10,6 +16,7 @@ from ..core.base import (
     SelfAttentionRegressorMixin,
     guarded_fit,
 )
+from ..core.typing import Table
 from .base import BaseVisualParsing
 
 
@@ -167,38 +174,38 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
     def __init__(
         self,
         *,
-        backbone="cnn",
-        patch_size="auto",
-        image_shape=None,
-        image_column="image",
-        text_column="text",
-        tokenizer=None,
-        max_text_length=None,
-        n_vision_layers=2,
-        pretrain_epochs=0,
-        mlm_weight=1.0,
-        itm_weight=1.0,
-        mfr_weight=1.0,
-        mask_ratio=0.15,
-        mfr_masking="attention",
-        class_weight=None,
-        d_model=64,
-        n_heads=4,
-        n_layers=2,
-        dropout=0.0,
-        max_epochs=20,
-        batch_size=64,
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=20,
-        device="auto",
-        dtype="auto",
-        callbacks=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: Literal["cnn", "hybrid", "vit", "swin", "linear"] = "cnn",
+        patch_size: Literal["auto"] | int = "auto",
+        image_shape: Sequence[int] | None = None,
+        image_column: str = "image",
+        text_column: str = "text",
+        tokenizer: Callable[..., Any] | None = None,
+        max_text_length: int | None = None,
+        n_vision_layers: int = 2,
+        pretrain_epochs: int = 0,
+        mlm_weight: float = 1.0,
+        itm_weight: float = 1.0,
+        mfr_weight: float = 1.0,
+        mask_ratio: float = 0.15,
+        mfr_masking: Literal["attention", "random"] = "attention",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        d_model: int = 64,
+        n_heads: int = 4,
+        n_layers: int | Literal["auto"] = 2,
+        dropout: float = 0.0,
+        max_epochs: int = 20,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        callbacks: list[Any] | tuple[Any, ...] | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             backbone=backbone,
             patch_size=patch_size,
@@ -234,7 +241,7 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
         self.class_weight = class_weight
 
     @guarded_fit
-    def fit(self, X, y):
+    def fit(self, X: Table, y: ArrayLike) -> Self:
         """Train on pairs and their labels.
 
         Parameters
@@ -270,7 +277,7 @@ class VisualParsingClassifier(SelfAttentionClassifierMixin, BaseVisualParsing):
         weight = compute_sample_weight(self.class_weight, labels)
         return self._fit_pairs(inputs, codes, weight, X, y, stratify=codes)
 
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X: Table, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Go on training: one pass over further pairs.
 
         The first call learns vocabulary and scale of pictures from its pairs; words that come
@@ -459,7 +466,7 @@ class VisualParsingRegressor(SelfAttentionRegressorMixin, BaseVisualParsing):
     """
 
     @guarded_fit
-    def fit(self, X, y):
+    def fit(self, X: Table, y: ArrayLike) -> Self:
         """Train on pairs and their target.
 
         Parameters
@@ -483,7 +490,7 @@ class VisualParsingRegressor(SelfAttentionRegressorMixin, BaseVisualParsing):
         target = self._standardize_target(given)
         return self._fit_pairs(inputs, target, np.ones(len(target)), X, y)
 
-    def partial_fit(self, X, y):
+    def partial_fit(self, X: Table, y: ArrayLike) -> Self:
         """Go on training: one pass over further pairs.
 
         The first call learns vocabulary, scale of pictures and scale of the target from its

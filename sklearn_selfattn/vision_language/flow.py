@@ -1,5 +1,7 @@
 """How much attention passes between two groups of tokens: pictures and words, or any others."""
 
+from __future__ import annotations
+
 import copy
 from typing import Any, NamedTuple
 
@@ -124,10 +126,10 @@ def inter_modality_flow(
             f"({maps.key_axis}) with other labels."
         )
     members = _memberships(maps, first, second, mask)  # (n, 2, t)
-    if method == "norm":
+    if norms is not None and method == "norm":
         layers = [layer.mean(axis=1) for layer in norms]
     else:
-        layers = [layer.mean(axis=1) for layer in maps]  # (n, t, t)
+        layers = [layer.mean(axis=1) for layer in maps.weights]  # (n, t, t)
     if method == "rollout":
         layers = _rolled_out(layers)
     # (n, looking group, looked-at group)
@@ -137,7 +139,10 @@ def inter_modality_flow(
     sizes = members.sum(axis=2)  # (n, 2)
     chance = 2 * sizes[:, 0] * sizes[:, 1] / sizes.sum(axis=1) ** 2
     return InterModalityFlow(
-        crossed[0] + crossed[1], *crossed, np.repeat(chance[:, None], len(layers), axis=1)
+        crossed[0] + crossed[1],
+        crossed[0],
+        crossed[1],
+        np.repeat(chance[:, None], len(layers), axis=1),
     )
 
 
@@ -155,22 +160,20 @@ def _memberships(maps: AttentionMaps, first: Any, second: Any, mask: Any) -> np.
     if first is None or second is None:
         raise ValueError("first and second have to name the two groups of tokens.")
     groups = [_positions(maps, name, g) for name, g in (("first", first), ("second", second))]
-    shared = np.intersect1d(*groups)
+    shared = np.intersect1d(groups[0], groups[1])
     if len(shared):
         label = maps.key_labels[shared[0]]
         raise ValueError(f"first and second share the token {label!r}: groups have to be apart.")
-    if mask is None:
-        mask = np.ones((maps.n_samples, maps.n_keys), dtype=bool)
-    mask = np.asarray(mask)
+    mask = np.ones((maps.n_samples, maps.n_keys), bool) if mask is None else np.asarray(mask)
     if mask.shape != (maps.n_samples, maps.n_keys) or mask.dtype != bool:
         raise ValueError(
             f"mask has to be of bool and of shape (n_samples, n_tokens) = ({maps.n_samples}, "
             f"{maps.n_keys}), got {mask.dtype} of shape {mask.shape}."
         )
-    members = np.zeros((maps.n_samples, 2, maps.n_keys))
+    members: np.ndarray = np.zeros((maps.n_samples, 2, maps.n_keys))
     for i, group in enumerate(groups):
         members[:, i, group] = mask[:, group]
-    empty = np.flatnonzero(~members.any(axis=2).all(axis=1))
+    empty = np.flatnonzero(~(members != 0).any(axis=2).all(axis=1))
     if len(empty):
         label = maps.sample_labels[empty[0]]
         raise ValueError(f"Sample {label!r} has no token of one of the groups: no text, perhaps.")

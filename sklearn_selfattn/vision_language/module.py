@@ -77,7 +77,7 @@ class Block(nn.Module):
         weight = self.out.weight.view(x.shape[-1], self.n_heads, -1)  # (d, h, d / h)
         moved = torch.einsum("nhjc,dhc->nhjd", V, weight)
         shares = self.shares(x, places, bias)
-        return torch.einsum("nhij,nhjd->nijd", shares, moved).norm(dim=-1)[:, None]
+        return torch.einsum("nhij,nhjd->nijd", shares, moved).norm(dim=-1)[:, None]  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, places: Tensor, bias: Tensor | None = None) -> Tensor:
         Q, K, V = self.heads(x, places)
@@ -109,6 +109,8 @@ class ImageTokens(nn.Module):
         Of the attention layers.
     """
 
+    windows: Tensor
+
     def __init__(
         self,
         image_shape: tuple[int, int, int],
@@ -126,7 +128,7 @@ class ImageTokens(nn.Module):
         self.is_swin = backbone == "swin" and patch > 1
         fine = patch // 2 if self.is_swin else patch
         if backbone in ("cnn", "hybrid"):
-            self.cut = _stem(channels, patch, d_model)
+            self.cut: nn.Module = _stem(channels, patch, d_model)
         else:
             self.cut = nn.Conv2d(channels, d_model, fine, stride=fine)
         n_blocks = 0 if backbone in ("cnn", "linear") else n_layers
@@ -146,7 +148,8 @@ class ImageTokens(nn.Module):
         """Return the four neighbours that become one token, ``(..., 4 m, d) -> (..., m, 4, d)``."""
         rows, columns = self.grid
         x = x.unflatten(-2, (rows, 2, columns, 2)).transpose(-4, -3)
-        return x.flatten(-3, -2).flatten(-4, -3)
+        quarters: Tensor = x.flatten(-3, -2).flatten(-4, -3)
+        return quarters
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the tokens, and what the last layer's input was (None without attention)."""
@@ -172,7 +175,7 @@ class ImageTokens(nn.Module):
             unit = F.normalize(tokens, dim=-1)
             return unit @ unit.mT
         share = self.blocks[-1].shares(before, self._places(False), None).mean(1)  # type: ignore[operator]
-        return (share + share.mT) / 2
+        return (share + share.mT) / 2  # type: ignore[no-any-return]
 
 
 class StemNorm(nn.BatchNorm2d):
@@ -299,7 +302,7 @@ class VisualParsingNet(nn.Module):
         is_near = kind[:, None] == kind
         inner = _minus_infinity(~(real & is_near), dtype)
         is_near[0] = True
-        return [inner] * (len(self.blocks) - 1) + [_minus_infinity(~(real & is_near), dtype)]
+        return [*[inner] * (len(self.blocks) - 1), _minus_infinity(~(real & is_near), dtype)]
 
     def embed(
         self, tokens: Tensor, words: Tensor, is_masked: Tensor | None = None
@@ -353,7 +356,7 @@ class VisualParsingNet(nn.Module):
         return torch.stack(found, dim=1)
 
     def forward(self, pairs: Pairs) -> Tensor:
-        return self.head(self.summary(pairs))  # type: ignore[misc]
+        return self.head(self.summary(pairs))  # type: ignore[misc, no-any-return]
 
 
 def _minus_infinity(where: Tensor, dtype: torch.dtype) -> Tensor:

@@ -72,13 +72,15 @@ def swap_pictures(pairs: Pairs, generator: torch.Generator) -> tuple[Pairs, Tens
 
     A pair whose picture or sentence is the same is no wrong answer: such a swap is undone.
     """
-    n = len(pairs.image)
+    kept = pairs.image
+    assert kept is not None  # pairs without numbers of pictures are for exported nets
+    n = len(kept)
     other = torch.arange(n).roll(int(torch.randint(1, max(n, 2), (), generator=generator)))
-    other = other.to(pairs.image.device)
-    is_swapped = (torch.rand(n, generator=generator) < 0.5).to(pairs.image.device)
-    is_swapped &= pairs.image[other] != pairs.image
+    other = other.to(kept.device)
+    is_swapped = (torch.rand(n, generator=generator) < 0.5).to(kept.device)
+    is_swapped &= kept[other] != kept
     is_swapped &= (pairs.words[other] != pairs.words).any(1)
-    image = torch.where(is_swapped, pairs.image[other], pairs.image)
+    image = torch.where(is_swapped, kept[other], kept)
     return pairs._replace(image=image), (~is_swapped).to(pairs.pixels.dtype)
 
 

@@ -183,7 +183,7 @@ def draw_kinds(draw, n_tables, task, kind=None):
     column = ("classification", "regression").index(task)
     shares = torch.tensor([share[column] for share in SHARES.values()], device=draw.device)
     drawn = torch.multinomial(shares, n_tables, replacement=True, generator=draw.generator)
-    groups = {}
+    groups: dict[str, list[int]] = {}
     for table, number in enumerate(drawn.tolist()):
         groups.setdefault(KINDS[number], []).append(table)
     return groups

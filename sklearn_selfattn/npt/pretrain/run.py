@@ -12,6 +12,7 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,7 +109,7 @@ class Run:
         ]
         self.step = 0
         self.totals = {"seconds": 0.0, "flop": 0.0, "tables": 0, "generation_seconds": 0.0}
-        self.curve: list[dict] = []
+        self.curve: list[dict[str, Any]] = []
         self._generator = torch.Generator(self.device)
         self._tables: list[Tables] = []  # of the steps to come, the next one last
         on_gpu = self.device.type == "cuda"
@@ -208,7 +209,7 @@ class Run:
             losses[task] = sum(parts) / len(parts)
         return losses
 
-    def record(self, development=None) -> dict:
+    def record(self, development=None) -> dict[str, Any]:
         """Add a line to the curve: compute so far, losses, scores on real tables."""
         line = {"step": self.step, **self.totals}
         losses = self.validate()
@@ -246,7 +247,7 @@ class Run:
         run.step, run.totals, run.curve = state["step"], state["totals"], state["curve"]
         return run
 
-    def export(self, path: Path) -> dict:
+    def export(self, path: Path) -> dict[str, Any]:
         """Write the averaged weights in half precision, with what made them; return that."""
         facts = {
             "plan": vars(self.plan),
@@ -332,7 +333,7 @@ def load_development(path: Path, device: str = "cpu"):
     names = sorted({key.split("/")[0] for key in arrays})
 
     @torch.no_grad()
-    def score(net) -> dict:
+    def score(net) -> dict[str, Any]:
         scores = {}
         for name in names:
             X, y, categorical, c = (
@@ -383,7 +384,7 @@ def auc(y, share) -> float:
     return float(np.mean(areas))
 
 
-def append_line(path: Path, line: dict) -> None:
+def append_line(path: Path, line: dict[str, Any]) -> None:
     """Add a line to a log of JSON objects."""
     with open(path, "a") as file:
         file.write(json.dumps(line) + "\n")

@@ -9,6 +9,7 @@ import json
 import zlib
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,7 +26,7 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def save_weights(net: InContextNPT, facts: dict, path: Path) -> None:
+def save_weights(net: InContextNPT, facts: dict[str, Any], path: Path) -> None:
     """Write a net and the facts about it."""
     arrays = {
         name: value.detach().cpu().numpy().astype(np.float16)
@@ -38,7 +39,7 @@ def save_weights(net: InContextNPT, facts: dict, path: Path) -> None:
         np.savez_compressed(file, facts=np.array(json.dumps(facts)), **arrays)
 
 
-def load_weights(path: Path | None = None) -> tuple[InContextNPT, dict]:
+def load_weights(path: Path | None = None) -> tuple[InContextNPT, dict[str, Any]]:
     """Read a net and the facts about it.
 
     Parameters
@@ -80,7 +81,7 @@ def load_weights(path: Path | None = None) -> tuple[InContextNPT, dict]:
     return net.eval(), facts
 
 
-def _digest(arrays: dict) -> str:
+def _digest(arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
