@@ -73,7 +73,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .vision_language import VisualParsingRegressor as VisualParsingRegressor
     from .vision_language import inter_modality_flow as inter_modality_flow
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # Public name -> the module of this package that defines it.
 _HOMES = {
