@@ -78,7 +78,12 @@ class Bench:
                 record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
                 results = self.load(out)  # another process may have written meanwhile
                 results["records"].append(record)
-                save(out, {**results, "machine": self._machine(), "command": command})
+                # a later, partial run must not sign for what others measured
+                for key, value in (("machines", self._machine()), ("commands", command)):
+                    known = results.setdefault(key, [])
+                    if value not in known:
+                        known.append(value)
+                save(out, results)
                 print(f"{name}, seed {seed}: {record['cpu_s']} CPU s", flush=True)
 
     def _machine(self):

@@ -87,20 +87,30 @@ def figure_table(entries):
 
 
 def closing(results, how):
-    """Write how it was run: in words, how often, on what machine, by which command."""
-    records, machine = results["records"], results["machine"]
+    """Write how it was run: in words, how often, on what machine, by which commands."""
+    records = results["records"]
     runs = {}
     for record in records:
         runs[record["experiment"]] = runs.get(record["experiment"], 0) + 1
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    commands = "\n".join(f"   {line}" for line in results["command"].splitlines())
+    commands = "\n".join(f"   {command}" for command in results["commands"])
     return [
         heading("How it was run", "-"),
         *how,
         "Runs of each experiment: "
         + ", ".join(f"{name}: {count}" for name, count in runs.items())
         + ".\n",
-        f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['system']}. "
-        f"Versions: {versions}.\n",
+        " ".join(machine_words(results["machines"])) + "\n",
         f"::\n\n{commands}\n",
     ]
+
+
+def machine_words(machines):
+    """Describe each machine and set of versions that results come from, once."""
+    words = []
+    for machine in machines:
+        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        words.append(
+            f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['system']}. "
+            f"Versions: {versions}."
+        )
+    return list(dict.fromkeys(words))

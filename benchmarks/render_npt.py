@@ -1,6 +1,6 @@
 """Turn the results of `bench_npt.py` into lines of text, a page and a picture."""
 
-from pages import figure_table, heading, number, opening, target_words, verdict
+from pages import figure_table, heading, machine_words, number, opening, target_words, verdict
 
 TITLES = {
     "lookup": "Looking a label up in another row",
@@ -55,7 +55,7 @@ def how_it_was_run(experiments):
     commands = dict.fromkeys(entry["command"] for entry in experiments.values())
     return [
         heading("How it was run", "-"),
-        "One thread. " + " ".join(_machines(experiments)) + "\n",
+        "One thread. " + " ".join(machine_words(e["machine"] for e in experiments.values())) + "\n",
         "::\n\n" + "\n".join(f"   {command}" for command in commands) + "\n",
     ]
 
@@ -82,19 +82,6 @@ def page(results):
             seeds = ", ".join(map(str, entry["seeds"])) or "none"
             out.append(f"Seeds: {seeds}. {entry['cpu_s']:.0f} CPU seconds in all.\n")
     return "\n".join([*out, *how_it_was_run(experiments)])
-
-
-def _machines(experiments):
-    """Describe each machine and set of versions that results come from, once."""
-    words = []
-    for entry in experiments.values():
-        machine = entry["machine"]
-        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        words.append(
-            f"Machine: {machine['cpu']}, {machine['n_cores']} cores, {machine['system']}. "
-            f"Versions: {versions}."
-        )
-    return list(dict.fromkeys(words))
 
 
 def write_page(results, root):

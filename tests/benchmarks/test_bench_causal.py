@@ -54,7 +54,7 @@ def test_misses_are_named():
     assert (exact["value"], exact["reached"]) == (200, True)
     assert "target" not in found["share of rows that CLEANN explains"]
     machine = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
-    page = render_causal.page({"records": RECORDS, "machine": machine, "command": "python x"})
+    page = render_causal.page({"records": RECORDS, "machines": [machine], "commands": ["python x"]})
     for name in missed:
         assert f": {name}: " in page.split("Missed:")[1].split("---")[0]
     assert "Not measured yet" in page

@@ -68,7 +68,9 @@ def test_figures_and_misses():
         "value": 2.0, "target": "<= 1", "reached": False,
     }  # fmt: skip
     assert found["loss over that of the defaults, geometric mean"]["value"] == pytest.approx(2)
-    page = render_depth_width.page({"records": RECORDS, "machine": MACHINE, "command": "python x"})
+    page = render_depth_width.page(
+        {"records": RECORDS, "machines": [MACHINE], "commands": ["python x"]}
+    )
     listed = page.split("Missed:")[1].split("Not measured")[0]
     for name, entry in found.items():
         assert (f" {name}: " in listed) == (entry.get("reached") is False)

@@ -51,7 +51,7 @@ def test_misses_are_named():
     assert "core of attention, 16,384 tokens: times faster than softmax" in missed
     assert "core of attention, 1,024 tokens: time over linear attention's" in missed
     machine = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
-    page = render_primal.page({"records": RECORDS, "machine": machine, "command": "python x"})
+    page = render_primal.page({"records": RECORDS, "machines": [machine], "commands": ["python x"]})
     for name in missed:
         assert f": {name}: " in page.split("Missed:")[1].split("---")[0]
     assert "**Not measured yet**" in page

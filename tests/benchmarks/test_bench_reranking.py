@@ -47,7 +47,9 @@ def test_gains_are_judged_beside_the_first_stage_and_the_best_peer():
     missed = [name for name, f in found["clinc"].items() if f.get("reached") is False]
     assert len(missed) == 3  # below the best expansion, the first place, the figure as specified
     machine = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
-    page = render_reranking.page({"records": RECORDS, "machine": machine, "command": "python x"})
+    page = render_reranking.page(
+        {"records": RECORDS, "machines": [machine], "commands": ["python x"]}
+    )
     for name in missed:
         assert f": {name}: " in page.split("Missed:")[1].split("---")[0]
     assert "Not measured yet" in page

@@ -32,7 +32,9 @@ def test_figures_are_ratios_of_seed_means_and_misses_are_named():
     assert found["over HistGradientBoosting's, lags and clock"]["value"] == 0.8875
     assert found["below its positional twin, share"]["reached"]
     machine = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
-    page = render_time_events.page({"records": RECORDS, "machine": machine, "command": "python x"})
+    page = render_time_events.page(
+        {"records": RECORDS, "machines": [machine], "commands": ["python x"]}
+    )
     assert "- Clockworks: gaps of 1: median relative error: 0.02 (target ≤ 0.01)" in page
     assert "nothing is claimed: invariance;" in page
 

@@ -49,7 +49,9 @@ def test_misses_are_named():
     assert found["beed, random split: points above random pairs"]["reached"]
     assert "digits: points above random pairs" in missed
     machine = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
-    page = render_transport.page({"records": RECORDS, "machine": machine, "command": "python x"})
+    page = render_transport.page(
+        {"records": RECORDS, "machines": [machine], "commands": ["python x"]}
+    )
     for name in missed:
         assert f": {name}: " in page.split("Missed:")[1].split("---")[0]
     assert "not run" in page  # tables without a result say so

@@ -39,7 +39,7 @@ def test_misses_are_named():
     missed = [f["name"] for f in found["scenes"].values() if f.get("reached") is False]
     assert missed == ["accuracy"]
     machine = {"cpu": "one", "n_cores": 1, "system": "a", "versions": {"torch": "2"}}
-    results = {"records": RECORDS, "machine": machine, "command": "python x"}
+    results = {"records": RECORDS, "machines": [machine], "commands": ["python x"]}
     page = render_vision_language.page(results)
     assert "Digit scenes: accuracy: 0.85 (target ≥ 0.9)" in page
     assert "Not measured yet" in page

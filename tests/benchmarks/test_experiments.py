@@ -25,9 +25,10 @@ def test_runs_resume_and_other_defaults_start_anew(tmp_path):
     assert calls == [0, 0, 1, 2]
     results = bench.load()
     assert [record["seed"] for record in results["records"]] == calls
-    assert results["command"] == "python benchmarks/bench_toys.py one --seeds 3"
-    assert "numpy" in results["machine"]["versions"]
-    assert "none" not in results["machine"]["versions"]
+    begin = "python benchmarks/bench_toys.py"
+    assert results["commands"] == [begin, f"{begin} one --seeds 3"]
+    (machine,) = results["machines"]
+    assert "numpy" in machine["versions"] and "none" not in machine["versions"]
     bench.main(["--render"])
     assert json.loads(bench.page_path.read_text()) == results
     assert make(tmp_path, calls, "others").load()["records"] == []
@@ -63,7 +64,7 @@ def test_misses_and_gaps_stand_on_the_page():
     assert "nothing is claimed: later." in page
     records = [{"experiment": name} for name in ("a", "b", "a")]
     machine = {"cpu": "c", "n_cores": 1, "system": "s", "versions": {"torch": "2"}}
-    results = {"records": records, "machine": machine, "command": "python x\npython y"}
+    results = {"records": records, "machines": [machine], "commands": ["python x", "python y"]}
     end = "\n".join(closing(results, ["In words.\n"]))
     assert "In words." in end and "a: 2, b: 1" in end
     assert end.endswith("::\n\n   python x\n   python y\n")
